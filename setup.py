@@ -1,0 +1,26 @@
+"""Build of the C core: the one thing that pyproject.toml cannot describe without an experimental table."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "nnft._kernels._core",
+            sources=[f"src/nnft/_kernels/{name}" for name in (
+                "_core.c",
+                "core/dispatch.c",
+                "core/isa_avx512.c",
+                "core/isa_avx2.c",
+                "core/isa_portable.c",
+            )],
+            depends=[f"src/nnft/_kernels/core/{name}" for name in (
+                "simd.h", "philox.h", "normals.h", "activations.h", "collapsed.h", "explicit.h",
+                "accumulate.h", "api.h",
+            )],
+            define_macros=[("Py_LIMITED_API", "0x030b0000")],
+            py_limited_api=True,
+            extra_compile_args=["-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

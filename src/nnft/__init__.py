@@ -1,0 +1,1 @@
+"""nnft: neural-network field theory by Monte Carlo."""

@@ -1,0 +1,87 @@
+/* AVX-512 (F, DQ, BW, VL): one register for each vector. See simd.h. */
+#include <immintrin.h>
+
+typedef __m512d vd;
+typedef __m512 vf;
+typedef __m512i vu;     /* eight 64-bit or sixteen 32-bit words */
+typedef __mmask8 mdm;   /* one bit for each double lane */
+typedef __mmask16 mfm;  /* one bit for each float lane */
+
+NNFT_INLINE vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
+NNFT_INLINE void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
+NNFT_INLINE vd vd_set(double x) { return _mm512_set1_pd(x); }
+NNFT_INLINE vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
+NNFT_INLINE vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
+NNFT_INLINE vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+NNFT_INLINE vd vd_div(vd a, vd b) { return _mm512_div_pd(a, b); }
+NNFT_INLINE vd vd_sqrt(vd a) { return _mm512_sqrt_pd(a); }
+NNFT_INLINE vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
+NNFT_INLINE vd vd_fnma(vd a, vd b, vd c) { return _mm512_fnmadd_pd(a, b, c); } /* c - a*b */
+NNFT_INLINE vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
+NNFT_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+NNFT_INLINE vd vd_abs(vd a) { return _mm512_abs_pd(a); }
+NNFT_INLINE vd vd_round(vd a) { return _mm512_roundscale_pd(a, 0x08); }
+NNFT_INLINE vd vd_and(vd a, vd b) { return _mm512_and_pd(a, b); }
+NNFT_INLINE vd vd_or(vd a, vd b) { return _mm512_or_pd(a, b); }
+NNFT_INLINE vd vd_xor(vd a, vd b) { return _mm512_xor_pd(a, b); }
+NNFT_INLINE mdm vd_lt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+NNFT_INLINE mdm vd_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+NNFT_INLINE mdm vd_isnan(vd a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
+NNFT_INLINE vd vd_select(mdm m, vd yes, vd no) { return _mm512_mask_blend_pd(m, no, yes); }
+NNFT_INLINE vd vd_from_bits(vu a) { return _mm512_castsi512_pd(a); }
+NNFT_INLINE vu vd_bits(vd a) { return _mm512_castpd_si512(a); }
+/* table[i] for i = index lanes 0..15 (index taken modulo 16) */
+NNFT_INLINE vd vd_lookup16(const double *table, vu index)
+{
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
+}
+
+NNFT_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+NNFT_INLINE void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+NNFT_INLINE vf vf_set(float x) { return _mm512_set1_ps(x); }
+NNFT_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+NNFT_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+NNFT_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+NNFT_INLINE vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+NNFT_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+NNFT_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+NNFT_INLINE vf vf_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+NNFT_INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+NNFT_INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+NNFT_INLINE vf vf_abs(vf a) { return _mm512_abs_ps(a); }
+NNFT_INLINE vf vf_round(vf a) { return _mm512_roundscale_ps(a, 0x08); }
+NNFT_INLINE vf vf_and(vf a, vf b) { return _mm512_and_ps(a, b); }
+NNFT_INLINE vf vf_or(vf a, vf b) { return _mm512_or_ps(a, b); }
+NNFT_INLINE vf vf_xor(vf a, vf b) { return _mm512_xor_ps(a, b); }
+NNFT_INLINE mfm vf_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+NNFT_INLINE mfm vf_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+NNFT_INLINE mfm vf_isnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
+NNFT_INLINE vf vf_select(mfm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
+NNFT_INLINE vf vf_from_bits(vu a) { return _mm512_castsi512_ps(a); }
+NNFT_INLINE vu vf_bits(vf a) { return _mm512_castps_si512(a); }
+/* unsigned 32-bit integers to float, rounded to nearest even */
+NNFT_INLINE vf vf_from_u32(vu a) { return _mm512_cvtepu32_ps(a); }
+
+NNFT_INLINE vu vu_load(const void *p) { return _mm512_loadu_si512(p); }
+NNFT_INLINE void vu_store(void *p, vu a) { _mm512_storeu_si512(p, a); }
+NNFT_INLINE vu vu_set64(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+NNFT_INLINE vu vu_set32(uint32_t x) { return _mm512_set1_epi32((int)x); }
+NNFT_INLINE vu vu_and(vu a, vu b) { return _mm512_and_si512(a, b); }
+NNFT_INLINE vu vu_or(vu a, vu b) { return _mm512_or_si512(a, b); }
+NNFT_INLINE vu vu_xor(vu a, vu b) { return _mm512_xor_si512(a, b); }
+NNFT_INLINE vu vu_xor3(vu a, vu b, vu c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+NNFT_INLINE vu vu_add64(vu a, vu b) { return _mm512_add_epi64(a, b); }
+NNFT_INLINE vu vu_sub64(vu a, vu b) { return _mm512_sub_epi64(a, b); }
+NNFT_INLINE vu vu_add32(vu a, vu b) { return _mm512_add_epi32(a, b); }
+NNFT_INLINE vu vu_sub32(vu a, vu b) { return _mm512_sub_epi32(a, b); }
+/* low 32 bits of each 64-bit lane, multiplied to 64 bits */
+NNFT_INLINE vu vu_mul32(vu a, vu b) { return _mm512_mul_epu32(a, b); }
+#define vu_shl64(a, n) _mm512_slli_epi64((a), (n))
+#define vu_shr64(a, n) _mm512_srli_epi64((a), (n))
+#define vu_shl32(a, n) _mm512_slli_epi32((a), (n))
+#define vu_shr32(a, n) _mm512_srli_epi32((a), (n))
+/* low halves of a in the even, low halves of b in the odd 32-bit lanes */
+NNFT_INLINE vu vu_interleave_low32(vu a, vu b)
+{
+    return _mm512_mask_blend_epi32(0xAAAA, a, _mm512_slli_epi64(b, 32));
+}
