@@ -1,0 +1,75 @@
+"""What an import drags in: the help page stays quick, the reading side needs NumPy and h5py only.
+
+The slow packages are named one by one; each costs between 0.3 and 5 seconds on a laptop.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SLOW_FOR_HELP = {"numba", "llvmlite", "h5py", "scipy", "pydantic", "xarray", "matplotlib"}
+SLOW_FOR_READING = {"numba", "llvmlite", "scipy", "pydantic", "click", "xarray", "matplotlib", "tqdm"}
+SLOW_FOR_SAMPLING = {"scipy", "xarray", "matplotlib", "pandas", "mpmath"}
+REPORT = "\nimport json, sys\nprint(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+HELP = "from nnft.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+
+CARD = """
+[network]
+widths = [4]
+activation = "tanh"
+weight_variance = 1.0
+[inputs]
+points = [[1.0, 0.0], [0.5, 0.5]]
+[ensemble]
+networks = 400
+seed = 1
+[estimate]
+correlators = [2, 4]
+"""
+
+
+def packages_after(code: str, folder: Path) -> set[str]:
+    """Top-level packages that a fresh interpreter holds after running `code`."""
+    command = [sys.executable, "-P", "-c", code + REPORT]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+    """A folder with a small result file, and the packages that sampling it needed."""
+    folder = tmp_path_factory.mktemp("import_cost")
+    (folder / "card.toml").write_text(CARD, encoding="utf-8")
+    packages = packages_after("import nnft\nnnft.sample('card.toml', 'run.h5')\n", folder)
+    return folder, packages
+
+
+def test_help_imports_nothing_slow(tmp_path: Path) -> None:
+    assert packages_after(HELP, tmp_path) & SLOW_FOR_HELP == set()
+
+
+def test_plain_import_is_light(tmp_path: Path) -> None:
+    assert packages_after("import nnft\n", tmp_path) & (SLOW_FOR_HELP | {"click"}) == set()
+
+
+def test_reading_needs_numpy_and_h5py_only(run_file: tuple[Path, set[str]]) -> None:
+    code = "import nnft\nrun = nnft.open('run.h5')\nrun.connected(4).stderr\nrun.moment(4)\nrun.kernel(2)\n"
+    packages = packages_after(code, run_file[0])
+    assert packages & SLOW_FOR_READING == set()
+    assert {"numpy", "h5py"} <= packages
+
+
+def test_sampling_imports_no_scipy(run_file: tuple[Path, set[str]]) -> None:
+    assert run_file[1] & SLOW_FOR_SAMPLING == set()
+    assert {"numba", "pydantic", "h5py"} <= run_file[1]
+
+
+@pytest.mark.parametrize("package", ["numba", "h5py", "pydantic"])
+def test_a_slow_import_is_seen(package: str, tmp_path: Path) -> None:
+    assert packages_after(f"import {package}\n", tmp_path) & SLOW_FOR_HELP
