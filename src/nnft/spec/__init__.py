@@ -1,1 +1,46 @@
+"""Specification of a run: architecture, weight law, input points, ensemble, estimates."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
+    from nnft.spec.inputs import InputsSpec
+    from nnft.spec.mesh import Mesh
+    from nnft.spec.network import NetworkSpec
+    from nnft.spec.plan import RunPlan, plan_run
+    from nnft.spec.run import RunSpec
+
+__all__ = [
+    "EnsembleSpec",
+    "EstimateSpec",
+    "InputsSpec",
+    "Mesh",
+    "NetworkSpec",
+    "RunPlan",
+    "RunSpec",
+    "StoreSpec",
+    "plan_run",
+]
+
+_HOMES = {
+    "EnsembleSpec": "ensemble",
+    "EstimateSpec": "ensemble",
+    "InputsSpec": "inputs",
+    "Mesh": "mesh",
+    "NetworkSpec": "network",
+    "RunPlan": "plan",
+    "RunSpec": "run",
+    "StoreSpec": "ensemble",
+    "plan_run": "plan",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name at its first use, so that reading results does not import pydantic."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

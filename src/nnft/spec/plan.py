@@ -1,0 +1,183 @@
+"""What a run will cost, known before it starts: pure arithmetic, no kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnft.spec.resolve import Resolution
+from nnft.spec.run import RunSpec
+from nnft.spec.sectors import Sector, pair_count
+
+LANES = 16
+PROGRAM_BYTES_PER_TERM = 8
+WORKING_MEMORY = 96 * 2**20
+"""Bytes of a bare interpreter with the libraries of a run."""
+
+SNAPSHOT_OVERHEAD = 256 * 2**10
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything decided and estimated about a run.
+
+    Attributes
+    ----------
+    points, dimension, layers, network_outputs, networks : int
+        P, d, L, D and the size of the ensemble.
+    method, method_reason, estimator, estimator_reason : str
+        How networks are drawn and averaged, and why.
+    block_size, blocks : int
+        Networks of one block; network block b belongs to bin ``b % bins``.
+    bins : int
+        Bins of the jackknife.
+    bins_reason : str
+        Why it is not the number asked for, if so.
+    outputs : int
+        Different outputs in one correlator.
+    layer_pairs : str
+        ``"all"`` or ``"diagonal"``.
+    sectors : tuple of Sector
+        What is accumulated of every even order up to the highest.
+    layer_components : int
+        Components of the layer statistics.
+    components : int
+        All components of one bin.
+    normals_per_network, multiply_adds_per_network : int
+        Cost of one network.
+    accumulator_bytes, memory_bytes, snapshot_bytes, fields_bytes : int
+        Accumulators of all bins; peak memory with one thread; result file; kept outputs.
+    thread_bytes : int
+        Memory of every further thread.
+    fields_networks : int
+        Networks whose outputs are kept.
+    seconds : float
+        On one core at the nominal speed.
+    notes : tuple of str
+        What the user should know before starting.
+    """
+
+    points: int
+    dimension: int
+    layers: int
+    network_outputs: int
+    networks: int
+    method: str
+    method_reason: str
+    estimator: str
+    estimator_reason: str
+    precision: str
+    block_size: int
+    blocks: int
+    bins: int
+    bins_reason: str
+    outputs: int
+    layer_pairs: str
+    sectors: tuple[Sector, ...]
+    layer_components: int
+    components: int
+    normals_per_network: int
+    multiply_adds_per_network: int
+    accumulator_bytes: int
+    thread_bytes: int
+    memory_bytes: int
+    snapshot_bytes: int
+    fields_networks: int
+    fields_bytes: int
+    seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def components_per_order(self) -> dict[int, int]:
+        """Components of every order, all its sectors together."""
+        orders = sorted({sector.order for sector in self.sectors})
+        return {order: sum(s.components for s in self.sectors if s.order == order) for order in orders}
+
+
+def plan_run(spec: RunSpec) -> RunPlan:
+    """Plan a run.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        The specification; its input points are read.
+
+    Raises
+    ------
+    CardError
+        The run cannot be done as specified; names what to lower.
+    DataFileError
+        The input points cannot be read.
+    """
+    resolution = spec.resolution
+    points, dimension = spec.mesh().points.shape
+    networks = spec.ensemble.networks
+    accumulators = resolution.bins * resolution.components * 8
+    tables = _table_bytes(resolution)
+    thread = _thread_bytes(spec, resolution, points, dimension)
+    kept = networks if spec.store.fields == "all" else spec.store.fields
+    item = 4 if spec.ensemble.precision == "float32" else 8
+    fields = kept * spec.network.outputs * points * item
+    blocks = -(-networks // resolution.block_size)
+    return RunPlan(
+        points=points,
+        dimension=dimension,
+        layers=spec.network.layers,
+        network_outputs=spec.network.outputs,
+        networks=networks,
+        method=resolution.method,
+        method_reason=resolution.method_reason,
+        estimator=resolution.estimator,
+        estimator_reason=resolution.estimator_reason,
+        precision=spec.ensemble.precision,
+        block_size=resolution.block_size,
+        blocks=blocks,
+        bins=resolution.bins,
+        bins_reason=resolution.bins_reason,
+        outputs=resolution.outputs,
+        layer_pairs=resolution.layer_pairs,
+        sectors=resolution.sectors,
+        layer_components=resolution.layer_components,
+        components=resolution.components,
+        normals_per_network=resolution.normals,
+        multiply_adds_per_network=resolution.multiply_adds,
+        accumulator_bytes=accumulators,
+        thread_bytes=thread,
+        memory_bytes=WORKING_MEMORY + accumulators + tables + thread + points * dimension * 8,
+        snapshot_bytes=SNAPSHOT_OVERHEAD + accumulators + tables // 2 + points * dimension * 8,
+        fields_networks=kept,
+        fields_bytes=fields,
+        seconds=networks * resolution.seconds_per_network,
+        notes=_notes(spec, resolution, blocks),
+    )
+
+
+def _table_bytes(resolution: Resolution) -> int:
+    """Bytes of the index tables: the points of every component and the slots of every product."""
+    per_sector = (
+        sector.components * (4 * sector.order + PROGRAM_BYTES_PER_TERM * (sector.order - 1))
+        for sector in resolution.sectors
+    )
+    return sum(per_sector) + resolution.layer_components * (16 + PROGRAM_BYTES_PER_TERM)
+
+
+def _thread_bytes(spec: RunSpec, resolution: Resolution, points: int, dimension: int) -> int:
+    """Bytes of one thread: lanes of partial products, its block's sums, one network."""
+    highest = spec.estimate.correlators[-1]
+    kept = sum(sector.components for sector in resolution.sectors if sector.order < highest)
+    slots = 1 + pair_count(points) * spec.network.layers + resolution.outputs * points + kept
+    widest = max((dimension, *spec.network.widths))
+    network = (2 * widest * points + 2 * points * points) * 8
+    return slots * LANES * 8 + resolution.components * 8 + network
+
+
+def _notes(spec: RunSpec, resolution: Resolution, blocks: int) -> tuple[str, ...]:
+    notes = []
+    if spec.ensemble.seed_was_drawn:
+        notes.append(f"no seed in the card: drew {spec.ensemble.seed}")
+    if resolution.bins != spec.estimate.bins:
+        notes.append(f"{resolution.bins} bins instead of {spec.estimate.bins}: {resolution.bins_reason}")
+    if blocks < resolution.bins:
+        notes.append(f"only {blocks} of {resolution.bins} bins are filled: error bars are rough or missing")
+    if spec.network.outputs > 1 and resolution.outputs == 1 and spec.estimate.correlators[-1] > 2:
+        notes.append("correlators of one output only; estimate.outputs asks for several")
+    return tuple(notes)

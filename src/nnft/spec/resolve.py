@@ -1,0 +1,230 @@
+"""What ``auto`` means: method, estimator, outputs, bins, block size, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnft.errors import CardError
+from nnft.spec.ensemble import FEWEST_BINS, EnsembleSpec, EstimateSpec
+from nnft.spec.network import NetworkSpec
+from nnft.spec.problems import line
+from nnft.spec.sectors import Sector, all_sectors, layer_components, pair_count
+
+BINS_MEMORY = 2**30
+LARGEST_BINS_MEMORY = 2**32
+AUTO_COMPONENTS = 2_000_000
+MOST_POINTS_ALL_LAYER_PAIRS = 16
+MOST_POINTS_ORDER_8 = 4
+
+LANES = 8
+NORMALS_PER_SECOND = 2.5e8
+MULTIPLY_ADDS_PER_SECOND = 5e9
+BLOCK_SECONDS = 0.25
+LARGEST_AUTO_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The choices of a run with nothing left to decide.
+
+    Attributes
+    ----------
+    method, estimator, layer_pairs : str
+        As used, never ``"auto"``.
+    method_reason, estimator_reason, bins_reason : str
+        Why.
+    outputs, bins, block_size : int
+        As used.
+    sectors : tuple of Sector
+        Everything accumulated, every even order up to the highest.
+    layer_components : int
+        Components of the layer statistics.
+    normals, multiply_adds : int
+        Cost of one network.
+    """
+
+    method: str
+    method_reason: str
+    estimator: str
+    estimator_reason: str
+    layer_pairs: str
+    outputs: int
+    bins: int
+    bins_reason: str
+    block_size: int
+    sectors: tuple[Sector, ...]
+    layer_components: int
+    normals: int
+    multiply_adds: int
+
+    @property
+    def components(self) -> int:
+        """Numbers that one bin accumulates."""
+        return sum(sector.components for sector in self.sectors) + self.layer_components
+
+    @property
+    def seconds_per_network(self) -> float:
+        """Nominal time of one network on one core."""
+        return network_seconds(self.normals, self.multiply_adds)
+
+
+def network_seconds(normals: int, multiply_adds: int) -> float:
+    """Return the nominal time of one network on one core, in seconds."""
+    return normals / NORMALS_PER_SECOND + multiply_adds / MULTIPLY_ADDS_PER_SECOND
+
+
+def resolve(
+    network: NetworkSpec, ensemble: EnsembleSpec, estimate: EstimateSpec, points: int, dimension: int
+) -> Resolution:
+    """Decide everything that the card leaves open.
+
+    Parameters
+    ----------
+    network, ensemble, estimate
+        Tables of the card.
+    points, dimension : int
+        Number of input points P and their dimension d.
+
+    Raises
+    ------
+    CardError
+        The estimate does not fit: order 8 for more than four points, more outputs than the network has, or
+        accumulators above 4 GiB. All mistakes at once.
+    """
+    highest = estimate.correlators[-1]
+    problems = []
+    if highest == 8 and points > MOST_POINTS_ORDER_8:
+        advice = f"order 8 needs at most {MOST_POINTS_ORDER_8} input points: lower one of them"
+        problems.append(
+            line("contradiction", "estimate.correlators", f"order 8 with {points} points", advice)
+        )
+    if estimate.outputs != "auto" and estimate.outputs > network.outputs:
+        advice = f"allowed: at most network.outputs, {network.outputs}"
+        problems.append(line("contradiction", "estimate.outputs", str(estimate.outputs), advice))
+    if problems:
+        raise CardError(problems)
+    outputs = _outputs(network, estimate, points)
+    layer_pairs = estimate.layer_pairs
+    if layer_pairs == "auto":
+        layer_pairs = "all" if points <= MOST_POINTS_ALL_LAYER_PAIRS else "diagonal"
+    found = all_sectors(points, highest, outputs)
+    in_layers = layer_components(points, network.layers, layer_pairs) if estimate.layers else 0
+    components = sum(sector.components for sector in found) + in_layers
+    bins, bins_reason = _bins(estimate, components, found, points, in_layers)
+    method, method_reason = _method(network, ensemble, points, dimension)
+    estimator = "conditional" if estimate.estimator == "auto" else estimate.estimator
+    read_out = outputs if estimator == "direct" else 0
+    normals, sampler_adds = _sampler_cost(network, method, points, dimension, read_out)
+    adds = sampler_adds + _accumulation_cost(found, in_layers)
+    return Resolution(
+        method=method,
+        method_reason=method_reason,
+        estimator=estimator,
+        estimator_reason=_estimator_reason(estimate),
+        layer_pairs=layer_pairs,
+        outputs=outputs,
+        bins=bins,
+        bins_reason=bins_reason,
+        block_size=_block_size(ensemble, bins, network_seconds(normals, adds)),
+        sectors=found,
+        layer_components=in_layers,
+        normals=normals,
+        multiply_adds=adds,
+    )
+
+
+def _outputs(network: NetworkSpec, estimate: EstimateSpec, points: int) -> int:
+    if estimate.outputs != "auto":
+        return estimate.outputs
+    highest = estimate.correlators[-1]
+    widest = min(network.outputs, highest // 2)
+    components = sum(sector.components for sector in all_sectors(points, highest, widest))
+    return widest if components < AUTO_COMPONENTS else 1
+
+
+def _bins(
+    estimate: EstimateSpec, components: int, found: tuple[Sector, ...], points: int, in_layers: int
+) -> tuple[int, str]:
+    asked = estimate.bins
+    if asked * components * 8 <= BINS_MEMORY:
+        return asked, "as asked"
+    if FEWEST_BINS * components * 8 <= LARGEST_BINS_MEMORY:
+        return FEWEST_BINS, f"{asked} bins of {components} components would pass 1 GiB"
+    highest = max(sector.order for sector in found)
+    largest = max(found, key=lambda sector: sector.components)
+    if in_layers > largest.components:
+        lower = "set estimate.layer_pairs to diagonal or estimate.layers to false"
+    elif "1" in largest.pattern:
+        lower = "lower estimate.outputs, estimate.correlators or the number of points"
+    elif highest > 2:
+        lower = f"drop order {highest} from estimate.correlators or take fewer points"
+    else:
+        lower = "take fewer points"
+    gibibytes = FEWEST_BINS * components * 8 / 2**30
+    got = f"{components} components at {points} points, {gibibytes:.1f} GiB in {FEWEST_BINS} bins"
+    raise CardError(line("too much memory", "estimate", got, f"at most 4 GiB: {lower}"))
+
+
+def _padded(length: int) -> int:
+    return -(-length // LANES) * LANES
+
+
+def _method(network: NetworkSpec, ensemble: EnsembleSpec, points: int, dimension: int) -> tuple[str, str]:
+    collapsed = _collapsed_normals(network, points)
+    explicit = _explicit_normals(network, dimension)
+    counts = f"{collapsed} normals a network collapsed, {explicit} explicit"
+    if ensemble.method != "auto":
+        return ensemble.method, f"as asked; {counts}"
+    if collapsed <= explicit:
+        return "collapsed", f"fewer normals: {counts}"
+    return "explicit", f"fewer normals: {counts}"
+
+
+def _collapsed_normals(network: NetworkSpec, points: int) -> int:
+    return sum(_padded(width) * points for width in network.widths)
+
+
+def _explicit_normals(network: NetworkSpec, dimension: int) -> int:
+    fan_in = (dimension, *network.widths)
+    return sum(width * before for width, before in zip(network.widths, fan_in, strict=False))
+
+
+def _estimator_reason(estimate: EstimateSpec) -> str:
+    if estimate.estimator != "auto":
+        return "as asked"
+    return "the last weights are Gaussian: their average is exact (Rao-Blackwell) and never raises the error"
+
+
+def _sampler_cost(
+    network: NetworkSpec, method: str, points: int, dimension: int, read_out: int
+) -> tuple[int, int]:
+    """Return normals and multiply-adds of drawing one network of which `read_out` outputs are drawn."""
+    pairs = pair_count(points)
+    gram = sum(width * pairs for width in network.widths)
+    last = network.widths[-1] if network.widths else dimension
+    if method == "explicit":
+        biases = sum(
+            width
+            for width, variance in zip(network.widths, network.bias_variances, strict=False)
+            if variance > 0.0
+        )
+        weights = _explicit_normals(network, dimension)
+        normals = weights + biases + read_out * (last + (network.bias_variances[-1] > 0.0))
+        return normals, weights * points + gram + read_out * last * points
+    factors = len(network.widths) * points**3 // 6
+    normals = _collapsed_normals(network, points) + read_out * points
+    return normals, 2 * gram + factors + read_out * pairs
+
+
+def _accumulation_cost(found: tuple[Sector, ...], in_layers: int) -> int:
+    """Return the multiply-adds of accumulating one network; a pairing sum of order r has r - 1 products."""
+    return sum(sector.components * (sector.order - 1) for sector in found) + in_layers
+
+
+def _block_size(ensemble: EnsembleSpec, bins: int, seconds: float) -> int:
+    if ensemble.block_size != "auto":
+        return ensemble.block_size
+    most = min(LARGEST_AUTO_BLOCK, max(1, ensemble.networks // bins))
+    while most > 1 and most * seconds > BLOCK_SECONDS:
+        most //= 2
+    return 1 << (most.bit_length() - 1)

@@ -1,0 +1,272 @@
+"""The whole specification of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+
+from nnft.spec.card import parse_card, read_card
+from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
+from nnft.spec.fields import Integer, Table
+from nnft.spec.inputs import InputsSpec
+from nnft.spec.mesh import Mesh, ReadDataset, make_mesh, resolve_mesh
+from nnft.spec.network import NetworkSpec
+from nnft.spec.problems import card_error, line, mistake, shown
+from nnft.spec.resolve import Resolution, resolve
+from nnft.spec.toml_text import toml_text
+
+CARD_VERSION = 1
+
+
+class RunSpec(Table):
+    """Everything that says what a run computes; frozen and validated when it is made.
+
+    Attributes
+    ----------
+    version : int
+        Version of the card format.
+    network : NetworkSpec
+    inputs : InputsSpec
+    ensemble : EnsembleSpec
+    estimate : EstimateSpec
+    store : StoreSpec
+    """
+
+    version: Integer = Field(CARD_VERSION, description=f"at most {CARD_VERSION}")
+    network: NetworkSpec = Field(description="a table [network]")
+    inputs: InputsSpec = Field(description="a table [inputs]")
+    ensemble: EnsembleSpec = Field(description="a table [ensemble]")
+    estimate: EstimateSpec = Field(default_factory=EstimateSpec, description="a table [estimate]")
+    store: StoreSpec = Field(default_factory=StoreSpec, description="a table [store]")
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _read_dataset: ReadDataset | None = PrivateAttr(default=None)
+    _mesh: Mesh | None = PrivateAttr(default=None)
+
+    @field_validator("version")
+    @classmethod
+    def _known_version(cls, value: int) -> int:
+        if value != CARD_VERSION:
+            what = "card of a newer version" if value > CARD_VERSION else "unknown version"
+            raise mistake(what, f"supported: {CARD_VERSION}", shown(value))
+        return value
+
+    @field_validator("estimate")
+    @classmethod
+    def _outputs_exist(cls, value: EstimateSpec, info: ValidationInfo) -> EstimateSpec:
+        network = info.data.get("network")
+        if network is not None and value.outputs != "auto" and value.outputs > network.outputs:
+            allowed = f"allowed: at most network.outputs, {network.outputs}"
+            raise mistake("contradiction", allowed, shown(value.outputs), "outputs")
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _fields_exist(cls, value: StoreSpec, info: ValidationInfo) -> StoreSpec:
+        ensemble = info.data.get("ensemble")
+        if ensemble is not None and value.fields != "all" and value.fields > ensemble.networks:
+            allowed = f"allowed: at most ensemble.networks, {ensemble.networks}"
+            raise mistake("contradiction", allowed, shown(value.fields), "fields")
+        return value
+
+    @classmethod
+    def from_card(cls, path: str | Path, *, read_dataset: ReadDataset | None = None) -> Self:
+        """Read and validate a card.
+
+        Parameters
+        ----------
+        path : str or Path
+            TOML file; relative names in ``inputs.file`` start from its folder.
+        read_dataset : callable, optional
+            ``(path, dataset) -> array`` for inputs in HDF5 files.
+
+        Raises
+        ------
+        CardError
+            One line for each mistake.
+        """
+        card = Path(path)
+        folder = card.absolute().parent
+        return cls.from_dict(read_card(card), folder=folder, read_dataset=read_dataset, name=card.name)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        folder: str | Path | None = None,
+        points: ArrayLike | None = None,
+        read_dataset: ReadDataset | None = None,
+        name: str = "card",
+    ) -> Self:
+        """Validate the text of a card.
+
+        Parameters
+        ----------
+        text : str
+            TOML.
+        folder : str or Path, optional
+            Where relative names in ``inputs.file`` start from; the working directory when left out.
+        points : array_like, shape (P, d), optional
+            The input points after scaling, as a result file keeps them; nothing is read then.
+        read_dataset : callable, optional
+            See `from_card`.
+        name : str, optional
+            What the text is called in messages.
+
+        Raises
+        ------
+        CardError
+            One line for each mistake.
+        """
+        card = parse_card(text.encode(), name)
+        spec = cls.from_dict(card, folder=folder, read_dataset=read_dataset, name=name)
+        if points is not None:
+            spec._mesh = make_mesh(points, "points of the result file", spec.inputs.sha256)
+        return spec
+
+    @classmethod
+    def from_dict(
+        cls,
+        card: Mapping[str, Any],
+        *,
+        folder: str | Path | None = None,
+        read_dataset: ReadDataset | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Validate the tables of a card; see `from_text` for the parameters."""
+        try:
+            spec = cls.model_validate(dict(card))
+        except ValidationError as error:
+            problems = card_error(cls, error.errors(include_url=False), name)
+        else:
+            if folder is not None:
+                spec._folder = Path(folder)
+            spec._read_dataset = read_dataset
+            return spec
+        raise problems
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunSpec) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash((self.network, self.ensemble, self.estimate, self.store))
+
+    def mesh(self) -> Mesh:
+        """Return the input points; read or made at the first call and kept.
+
+        Raises
+        ------
+        CardError
+            The points cannot be scaled as asked.
+        DataFileError
+            Their file cannot be used.
+        """
+        if self._mesh is None:
+            self._mesh = resolve_mesh(self.inputs, self._folder, self._read_dataset)
+        return self._mesh
+
+    @cached_property
+    def resolution(self) -> Resolution:
+        """Every choice that the card leaves to ``auto``, decided."""
+        points, dimension = self.mesh().points.shape
+        return resolve(self.network, self.ensemble, self.estimate, points, dimension)
+
+    def resuming(self, stored: Self) -> Self:
+        """Return this specification with what its card leaves open taken from the run it goes on with.
+
+        Parameters
+        ----------
+        stored : RunSpec
+            Specification of the stored run. Its seed is taken when this card has none, and its block size
+            when this card says ``"auto"``, since that depends on the number of networks.
+        """
+        changes: dict[str, object] = {}
+        if self.ensemble.seed_was_drawn:
+            changes["seed"] = stored.ensemble.seed
+        if self.ensemble.block_size == "auto":
+            block_size = stored.resolution.block_size
+            changes["block_size"] = block_size if block_size <= self.ensemble.networks else "auto"
+        spec = self.model_copy(update={"ensemble": self.ensemble.model_copy(update=changes)})
+        spec.__dict__.pop("resolution", None)
+        return spec
+
+    def determining(self) -> dict[str, object]:
+        """Return every value that determines the numbers of a run, by dotted key."""
+        network, ensemble, estimate = self.network, self.ensemble, self.estimate
+        resolution, mesh = self.resolution, self.mesh()
+        points, dimension = mesh.points.shape
+        return {
+            "network.kind": network.kind,
+            "network.widths": list(network.widths),
+            "network.activation": network.activation,
+            "network.activation_parameters": list(network.activation_parameters),
+            "network.weight_variance": list(network.weight_variances),
+            "network.bias_variance": list(network.bias_variances),
+            "network.outputs": network.outputs,
+            "inputs": f"{points} points of dimension {dimension}, sha256 {mesh.sha256}",
+            "ensemble.seed": ensemble.seed,
+            "ensemble.method": ensemble.method,
+            "ensemble.precision": ensemble.precision,
+            "ensemble.block_size": resolution.block_size,
+            "estimate.correlators": list(estimate.correlators),
+            "estimate.estimator": estimate.estimator,
+            "estimate.layers": estimate.layers,
+            "estimate.outputs": resolution.outputs,
+            "estimate.bins": resolution.bins,
+            "estimate.layer_pairs": resolution.layer_pairs,
+            "store.fields": self.store.fields,
+        }
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON of `determining`, 64 hexadecimal digits."""
+        text = json.dumps(self.determining(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def difference(self, other: Self) -> list[str]:
+        """Return a line for each determining key in which the stored `other` differs from this card."""
+        card, file = self.determining(), other.determining()
+        return [
+            line("another value", key, _shown_value(card[key]), f"the file has {_shown_value(file[key])}")
+            for key in card
+            if card[key] != file[key]
+        ]
+
+    def to_toml(self) -> str:
+        """Return a card with every default filled in and every ``auto`` of the estimate decided.
+
+        Points from a file are named by the file and its digest, not written out.
+        """
+        resolution = self.resolution
+        network = self.network.model_dump()
+        inputs = self.inputs.model_dump(exclude_none=True)
+        if self.inputs.file is not None and (digest := self.mesh().file_sha256) is not None:
+            inputs["sha256"] = digest
+        ensemble = self.ensemble.model_dump() | {"block_size": resolution.block_size}
+        estimate = self.estimate.model_dump() | {
+            "outputs": resolution.outputs,
+            "bins": resolution.bins,
+            "layer_pairs": resolution.layer_pairs,
+        }
+        return toml_text(
+            {
+                "version": self.version,
+                "network": network,
+                "inputs": inputs,
+                "ensemble": ensemble,
+                "estimate": estimate,
+                "store": self.store.model_dump(),
+            }
+        )
+
+
+def _shown_value(value: object) -> str:
+    text = json.dumps(value) if not isinstance(value, str) else value
+    return text if len(text) <= 60 else text[:57] + "..."
