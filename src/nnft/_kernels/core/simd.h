@@ -16,6 +16,12 @@
 #include <string.h>
 
 #define NNFT_INLINE static inline __attribute__((always_inline))
+/* for bodies of many operations: one copy of each where every operation is a loop over lanes */
+#if defined(NNFT_AVX512) || defined(NNFT_AVX2)
+#define NNFT_ROUTINE NNFT_INLINE
+#else
+#define NNFT_ROUTINE static __attribute__((noinline, unused))
+#endif
 #define VD_LANES 8
 #define VF_LANES 16
 
@@ -27,13 +33,25 @@
 #include "simd_portable.h"
 #endif
 
-/* Sum of the eight lanes in one fixed tree: (0+4, 1+5, 2+6, 3+7), then halves again. */
+/* Sum of the lanes in the fixed tree ((0+1)+(2+3)) + ((4+5)+(6+7)), the tree of vd_sum8. */
 NNFT_INLINE double vd_sum(vd a)
 {
     double t[8];
     vd_store(t, a);
-    double s0 = t[0] + t[4], s1 = t[1] + t[5], s2 = t[2] + t[6], s3 = t[3] + t[7];
-    return (s0 + s2) + (s1 + s3);
+    return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]));
+}
+
+/* Sum of sixteen floats in double, in the tree of two vd_sum. */
+NNFT_INLINE double vf_sum(vf a)
+{
+    float t[16];
+    double s[2];
+    vf_store(t, a);
+    for (int i = 0; i < 2; i++) {
+        const float *q = t + 8 * i;
+        s[i] = (((double)q[0] + q[1]) + ((double)q[2] + q[3])) + (((double)q[4] + q[5]) + ((double)q[6] + q[7]));
+    }
+    return s[0] + s[1];
 }
 
 #endif

@@ -51,6 +51,11 @@ NNFT_INLINE vd vd_select(mdm m, vd yes, vd no)
 {
     return (vd){ _mm256_blendv_pd(no.lo, yes.lo, m.lo), _mm256_blendv_pd(no.hi, yes.hi, m.hi) };
 }
+/* by the sign bit of each lane */
+NNFT_INLINE vd vd_select_sign(vu sign, vd yes, vd no)
+{
+    return vd_select((vd){ _mm256_castsi256_pd(sign.lo), _mm256_castsi256_pd(sign.hi) }, yes, no);
+}
 NNFT_INLINE vd vd_from_bits(vu a) { return (vd){ _mm256_castsi256_pd(a.lo), _mm256_castsi256_pd(a.hi) }; }
 NNFT_INLINE vu vd_bits(vd a) { return (vu){ _mm256_castpd_si256(a.lo), _mm256_castpd_si256(a.hi) }; }
 /* table[i] for i = index lanes 0..15 (index taken modulo 16) */
@@ -89,6 +94,10 @@ NNFT_F1(vf_isnan, NNFT_NAN_PS)
 NNFT_INLINE vf vf_select(mfm m, vf yes, vf no)
 {
     return (vf){ _mm256_blendv_ps(no.lo, yes.lo, m.lo), _mm256_blendv_ps(no.hi, yes.hi, m.hi) };
+}
+NNFT_INLINE vf vf_select_sign(vu sign, vf yes, vf no)
+{
+    return vf_select((vf){ _mm256_castsi256_ps(sign.lo), _mm256_castsi256_ps(sign.hi) }, yes, no);
 }
 NNFT_INLINE vf vf_from_bits(vu a) { return (vf){ _mm256_castsi256_ps(a.lo), _mm256_castsi256_ps(a.hi) }; }
 NNFT_INLINE vu vf_bits(vf a) { return (vu){ _mm256_castps_si256(a.lo), _mm256_castps_si256(a.hi) }; }
@@ -135,4 +144,58 @@ NNFT_INLINE vu vu_interleave_low32(vu a, vu b)
 {
     return (vu){ _mm256_blend_epi32(a.lo, _mm256_slli_epi64(b.lo, 32), 0xAA),
                  _mm256_blend_epi32(a.hi, _mm256_slli_epi64(b.hi, 32), 0xAA) };
+}
+/* a 2^n for whole n, |n| < 2000, rounded once: the first product is exact for a in [1/2, 2^1000] */
+NNFT_INLINE vd nnft_power_of_two(vd n)
+{
+    return vd_from_bits(vu_shl64(vd_bits(vd_add(n, vd_set(0x1.8p52 + 1023.0))), 52));
+}
+NNFT_INLINE vd vd_scale(vd a, vd n)
+{
+    vd half = vd_round(vd_mul(n, vd_set(0.5)));
+    return vd_mul(vd_mul(a, nnft_power_of_two(half)), nnft_power_of_two(vd_sub(n, half)));
+}
+/* rounding error of p = a b */
+#define NNFT_FMSUB_PD(a, b, c) _mm256_fmsub_pd(a, b, c)
+NNFT_D3(vd_product_error, NNFT_FMSUB_PD)
+NNFT_INLINE int vd_any(mdm m) { return _mm256_movemask_pd(_mm256_or_pd(m.lo, m.hi)) != 0; }
+NNFT_INLINE int vf_any(mfm m) { return _mm256_movemask_ps(_mm256_or_ps(m.lo, m.hi)) != 0; }
+NNFT_INLINE vd nnft_widen(__m256 a)
+{
+    return (vd){ _mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)) };
+}
+NNFT_INLINE vd vd_from_vf_low(vf a) { return nnft_widen(a.lo); }
+NNFT_INLINE vd vd_from_vf_high(vf a) { return nnft_widen(a.hi); }
+NNFT_INLINE __m256 nnft_narrow(vd a)
+{
+    return _mm256_set_m128(_mm256_cvtpd_ps(a.hi), _mm256_cvtpd_ps(a.lo));
+}
+NNFT_INLINE vf vf_from_vd(vd low, vd high) { return (vf){ nnft_narrow(low), nnft_narrow(high) }; }
+/* table[i] for i = index lanes 0..15 (index taken modulo 16) */
+NNFT_INLINE __m256 nnft_lookup16_ps(__m256 low, __m256 high, __m256i index)
+{
+    __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index), upper);
+}
+NNFT_INLINE vf vf_lookup16(const float *table, vu index)
+{
+    __m256 low = _mm256_loadu_ps(table), high = _mm256_loadu_ps(table + 8);
+    return (vf){ nnft_lookup16_ps(low, high, index.lo), nnft_lookup16_ps(low, high, index.hi) };
+}
+
+NNFT_INLINE __m256d nnft_sum_quads(__m256d a, __m256d b, __m256d c, __m256d d)
+{
+    __m256d ab = _mm256_hadd_pd(a, b), cd = _mm256_hadd_pd(c, d);
+    return _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x20), _mm256_permute2f128_pd(ab, cd, 0x31));
+}
+
+/* lane i of the result is vd_sum(a[i]) */
+NNFT_INLINE vd vd_sum8(const vd *a)
+{
+    vd r;
+    r.lo = _mm256_add_pd(nnft_sum_quads(a[0].lo, a[1].lo, a[2].lo, a[3].lo),
+                         nnft_sum_quads(a[0].hi, a[1].hi, a[2].hi, a[3].hi));
+    r.hi = _mm256_add_pd(nnft_sum_quads(a[4].lo, a[5].lo, a[6].lo, a[7].lo),
+                         nnft_sum_quads(a[4].hi, a[5].hi, a[6].hi, a[7].hi));
+    return r;
 }

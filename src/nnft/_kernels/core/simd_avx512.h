@@ -28,6 +28,11 @@ NNFT_INLINE mdm vd_lt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
 NNFT_INLINE mdm vd_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 NNFT_INLINE mdm vd_isnan(vd a) { return _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q); }
 NNFT_INLINE vd vd_select(mdm m, vd yes, vd no) { return _mm512_mask_blend_pd(m, no, yes); }
+/* by the sign bit of each lane */
+NNFT_INLINE vd vd_select_sign(vu sign, vd yes, vd no)
+{
+    return _mm512_mask_blend_pd(_mm512_movepi64_mask(sign), no, yes);
+}
 NNFT_INLINE vd vd_from_bits(vu a) { return _mm512_castsi512_pd(a); }
 NNFT_INLINE vu vd_bits(vd a) { return _mm512_castpd_si512(a); }
 /* table[i] for i = index lanes 0..15 (index taken modulo 16) */
@@ -57,6 +62,10 @@ NNFT_INLINE mfm vf_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 NNFT_INLINE mfm vf_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 NNFT_INLINE mfm vf_isnan(vf a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 NNFT_INLINE vf vf_select(mfm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
+NNFT_INLINE vf vf_select_sign(vu sign, vf yes, vf no)
+{
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask(sign), no, yes);
+}
 NNFT_INLINE vf vf_from_bits(vu a) { return _mm512_castsi512_ps(a); }
 NNFT_INLINE vu vf_bits(vf a) { return _mm512_castps_si512(a); }
 /* unsigned 32-bit integers to float, rounded to nearest even */
@@ -84,4 +93,33 @@ NNFT_INLINE vu vu_mul32(vu a, vu b) { return _mm512_mul_epu32(a, b); }
 NNFT_INLINE vu vu_interleave_low32(vu a, vu b)
 {
     return _mm512_mask_blend_epi32(0xAAAA, a, _mm512_slli_epi64(b, 32));
+}
+/* a 2^n for whole n, |n| < 2000, rounded once */
+NNFT_INLINE vd vd_scale(vd a, vd n) { return _mm512_scalef_pd(a, n); }
+/* rounding error of p = a b */
+NNFT_INLINE vd vd_product_error(vd a, vd b, vd p) { return _mm512_fmsub_pd(a, b, p); }
+NNFT_INLINE int vd_any(mdm m) { return m != 0; }
+NNFT_INLINE int vf_any(mfm m) { return m != 0; }
+NNFT_INLINE vd vd_from_vf_low(vf a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
+NNFT_INLINE vd vd_from_vf_high(vf a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
+NNFT_INLINE vf vf_from_vd(vd low, vd high)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+}
+/* table[i] for i = index lanes 0..15 (index taken modulo 16) */
+NNFT_INLINE vf vf_lookup16(const float *table, vu index)
+{
+    return _mm512_permutexvar_ps(index, _mm512_loadu_ps(table));
+}
+
+/* lane i of the result is vd_sum(a[i]) */
+NNFT_INLINE vd vd_sum8(const vd *a)
+{
+    vd r[4], s[2];
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm512_add_pd(_mm512_unpacklo_pd(a[2 * i], a[2 * i + 1]), _mm512_unpackhi_pd(a[2 * i], a[2 * i + 1]));
+    for (int i = 0; i < 2; i++)
+        s[i] = _mm512_add_pd(_mm512_shuffle_f64x2(r[2 * i], r[2 * i + 1], 0x88),
+                             _mm512_shuffle_f64x2(r[2 * i], r[2 * i + 1], 0xDD));
+    return _mm512_add_pd(_mm512_shuffle_f64x2(s[0], s[1], 0x88), _mm512_shuffle_f64x2(s[0], s[1], 0xDD));
 }

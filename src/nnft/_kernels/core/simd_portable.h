@@ -57,6 +57,8 @@ NNFT_INLINE mdm vd_lt(vd a, vd b) { mdm r; for (int i = 0; i < 8; i++) r.m[i] = 
 NNFT_INLINE mdm vd_le(vd a, vd b) { mdm r; for (int i = 0; i < 8; i++) r.m[i] = -(uint64_t)(a.v[i] <= b.v[i]); return r; }
 NNFT_INLINE mdm vd_isnan(vd a) { mdm r; for (int i = 0; i < 8; i++) r.m[i] = -(uint64_t)(a.v[i] != a.v[i]); return r; }
 NNFT_INLINE vd vd_select(mdm m, vd yes, vd no) { NNFT_LANES_D(m.m[i] ? yes.v[i] : no.v[i]); }
+/* by the sign bit of each lane */
+NNFT_INLINE vd vd_select_sign(vu sign, vd yes, vd no) { NNFT_LANES_D(sign.q[i] >> 63 ? yes.v[i] : no.v[i]); }
 NNFT_INLINE vd vd_from_bits(vu a) { vd r; memcpy(&r, &a, sizeof r); return r; }
 NNFT_INLINE vu vd_bits(vd a) { vu r; memcpy(&r, &a, sizeof r); return r; }
 /* table[i] for i = index lanes 0..15 (index taken modulo 16) */
@@ -83,6 +85,7 @@ NNFT_INLINE mfm vf_lt(vf a, vf b) { mfm r; for (int i = 0; i < 16; i++) r.m[i] =
 NNFT_INLINE mfm vf_le(vf a, vf b) { mfm r; for (int i = 0; i < 16; i++) r.m[i] = -(uint32_t)(a.v[i] <= b.v[i]); return r; }
 NNFT_INLINE mfm vf_isnan(vf a) { mfm r; for (int i = 0; i < 16; i++) r.m[i] = -(uint32_t)(a.v[i] != a.v[i]); return r; }
 NNFT_INLINE vf vf_select(mfm m, vf yes, vf no) { NNFT_LANES_F(m.m[i] ? yes.v[i] : no.v[i]); }
+NNFT_INLINE vf vf_select_sign(vu sign, vf yes, vf no) { NNFT_LANES_F(sign.w[i] >> 31 ? yes.v[i] : no.v[i]); }
 NNFT_INLINE vf vf_from_bits(vu a) { vf r; memcpy(&r, &a, sizeof r); return r; }
 NNFT_INLINE vu vf_bits(vf a) { vu r; memcpy(&r, &a, sizeof r); return r; }
 /* unsigned 32-bit integers to float, rounded to nearest even */
@@ -108,3 +111,50 @@ NNFT_INLINE vu vu_shl32(vu a, int n) { NNFT_LANES_W(a.w[i] << n); }
 NNFT_INLINE vu vu_shr32(vu a, int n) { NNFT_LANES_W(a.w[i] >> n); }
 /* low halves of a in the even, low halves of b in the odd 32-bit lanes */
 NNFT_INLINE vu vu_interleave_low32(vu a, vu b) { NNFT_LANES_Q((a.q[i] & 0xFFFFFFFFu) | (b.q[i] << 32)); }
+/* a 2^n for whole n, |n| < 2000, rounded once: the first product is exact for a in [1/2, 2^1000] */
+NNFT_INLINE vd nnft_power_of_two(vd n)
+{
+    vu shifted = vd_bits(vd_add(n, vd_set(0x1.8p52 + 1023.0)));
+    return vd_from_bits(vu_shl64(shifted, 52));
+}
+NNFT_INLINE vd vd_scale(vd a, vd n)
+{
+    vd half = vd_round(vd_mul(n, vd_set(0.5)));
+    return vd_mul(vd_mul(a, nnft_power_of_two(half)), nnft_power_of_two(vd_sub(n, half)));
+}
+/* rounding error of p = a b, |a|, |b| < 2^996 (Dekker's product where there is no fused multiply-add) */
+NNFT_INLINE double nnft_product_error(double a, double b, double p)
+{
+#if defined(__FP_FAST_FMA) || defined(__aarch64__)
+    return __builtin_fma(a, b, -p);
+#else
+    double s = a * 0x1.0000002p27, t = b * 0x1.0000002p27;
+    double a1 = s - (s - a), b1 = t - (t - b), a2 = a - a1, b2 = b - b1;
+    return a2 * b2 - (((p - a1 * b1) - a2 * b1) - a1 * b2);
+#endif
+}
+NNFT_INLINE vd vd_product_error(vd a, vd b, vd p) { NNFT_LANES_D(nnft_product_error(a.v[i], b.v[i], p.v[i])); }
+NNFT_INLINE int vd_any(mdm m)
+{
+    uint64_t any = 0;
+    for (int i = 0; i < 8; i++) any |= m.m[i];
+    return any != 0;
+}
+NNFT_INLINE int vf_any(mfm m)
+{
+    uint32_t any = 0;
+    for (int i = 0; i < 16; i++) any |= m.m[i];
+    return any != 0;
+}
+NNFT_INLINE vd vd_from_vf_low(vf a) { NNFT_LANES_D((double)a.v[i]); }
+NNFT_INLINE vd vd_from_vf_high(vf a) { NNFT_LANES_D((double)a.v[i + 8]); }
+NNFT_INLINE vf vf_from_vd(vd low, vd high) { NNFT_LANES_F((float)(i < 8 ? low.v[i & 7] : high.v[i & 7])); }
+/* table[i] for i = index lanes 0..15 (index taken modulo 16) */
+NNFT_INLINE vf vf_lookup16(const float *table, vu index) { NNFT_LANES_F(table[index.w[i] & 15]); }
+
+/* lane i of the result is vd_sum(a[i]) */
+NNFT_INLINE vd vd_sum8(const vd *a)
+{
+    NNFT_LANES_D(((a[i].v[0] + a[i].v[1]) + (a[i].v[2] + a[i].v[3])) +
+                 ((a[i].v[4] + a[i].v[5]) + (a[i].v[6] + a[i].v[7])));
+}
