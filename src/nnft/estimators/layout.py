@@ -1,0 +1,167 @@
+"""Which sums an ensemble accumulates, under which names, and where they lie in one flat array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from nnft.errors import UsageError
+from nnft.estimators.index_table import (
+    IndexArray,
+    RankArray,
+    SectorTable,
+    multisets,
+    pair_index,
+    sector_tables,
+)
+
+EstimatorKind = Literal["conditional", "direct"]
+LayerPairs = Literal["all", "diagonal"]
+
+
+@dataclass(frozen=True)
+class SumLayout:
+    """Names, components and places of the sums over networks.
+
+    Sums are named ``S<order>:<pattern>`` for correlators, ``layer<l>:mean`` for the entries of the
+    conditional metric of layer l and ``layer<l>:product`` for products of two of its entries. Sums
+    that would be equal share one place: for the conditional estimator the metric of the last layer
+    has its mean in ``S2:00`` and, when all pairs are wanted, its products in ``S4:0011``.
+
+    Attributes
+    ----------
+    n_points : int
+        Number of input points P.
+    kind : {'conditional', 'direct'}
+        What one network contributes: moments given its last metric, or products of its outputs.
+    orders : tuple of int
+        Even orders of the correlators; lower even orders are always included.
+    outputs : int
+        Largest number of different output labels in one correlator.
+    last_layer : int
+        Number of affine layers L.
+    layers : tuple of int
+        Layers l, 2 <= l <= L, whose metric has statistics of its own.
+    layer_pairs : {'all', 'diagonal'}
+        Entries (a, b) whose products are summed: all a <= b, or a = b only.
+    """
+
+    n_points: int
+    kind: EstimatorKind
+    orders: tuple[int, ...]
+    outputs: int = 1
+    last_layer: int = 2
+    layers: tuple[int, ...] = ()
+    layer_pairs: LayerPairs = "all"
+
+    def __post_init__(self) -> None:
+        """Refuse layers that have no random metric and unknown words."""
+        wrong = [layer for layer in self.layers if not 2 <= layer <= self.last_layer]
+        if wrong or len(set(self.layers)) != len(self.layers):
+            raise UsageError(
+                f"layer without statistics in layers: got {list(self.layers)}; "
+                f"use different layers from 2 to {self.last_layer}"
+            )
+        if self.kind not in ("conditional", "direct") or self.layer_pairs not in ("all", "diagonal"):
+            raise UsageError(
+                f"unknown word in the layout of sums: got {self.kind!r}, {self.layer_pairs!r}; "
+                "use conditional or direct, all or diagonal"
+            )
+
+    @property
+    def n_pairs(self) -> int:
+        """Number Q = P (P + 1) / 2 of pairs a <= b."""
+        return self.n_points * (self.n_points + 1) // 2
+
+    @cached_property
+    def tables(self) -> dict[str, SectorTable]:
+        """Tables of the correlator sums by name, in increasing order."""
+        return sector_tables(self.n_points, self.orders, self.outputs)
+
+    @cached_property
+    def pairs(self) -> IndexArray:
+        """Points of the packed pairs, shape (Q, 2)."""
+        return multisets(self.n_points, 2)
+
+    @cached_property
+    def product_pairs(self) -> RankArray:
+        """Packed indices of the two metric entries in each product sum, shape (m, 2)."""
+        points = np.arange(self.n_points)
+        chosen = (
+            np.arange(self.n_pairs)
+            if self.layer_pairs == "all"
+            else pair_index(self.n_points, points, points)
+        )
+        products: RankArray = chosen[multisets(len(chosen), 2)]
+        return products
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Names of layer sums that are kept under the name of a correlator sum."""
+        if self.kind == "direct" or self.last_layer not in self.layers:
+            return {}
+        shared = {f"layer{self.last_layer}:mean": "S2:00"}
+        if self.layer_pairs == "all" and "S4:0011" in self.tables:
+            shared[f"layer{self.last_layer}:product"] = "S4:0011"
+        return shared
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Number of components of every sum that has a place of its own, in the order of places."""
+        sizes = {name: len(table) for name, table in self.tables.items()}
+        chosen = self.n_pairs if self.layer_pairs == "all" else self.n_points
+        for layer in self.layers:
+            sizes[f"layer{layer}:mean"] = self.n_pairs
+            sizes[f"layer{layer}:product"] = chosen * (chosen + 1) // 2
+        return {name: size for name, size in sizes.items() if name not in self.aliases}
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Place of every named sum, shared ones included, in the flat array of `n_sums`."""
+        places: dict[str, slice] = {}
+        start = 0
+        for name, size in self.sizes.items():
+            places[name] = slice(start, start + size)
+            start += size
+        return places | {name: places[owner] for name, owner in self.aliases.items()}
+
+    @property
+    def n_sums(self) -> int:
+        """Length of the flat array of sums."""
+        return sum(self.sizes.values())
+
+    def indices(self, name: str) -> IndexArray:
+        """Return the points of the components of a sum, shape (m, number of slots)."""
+        if name in self.tables:
+            return self.tables[name].points
+        if name.endswith(":mean"):
+            return self.pairs
+        return self.pairs[self.product_pairs].reshape(-1, 4)
+
+
+def sum_layout(
+    n_points: int,
+    kind: EstimatorKind,
+    orders: Sequence[int],
+    *,
+    outputs: int = 1,
+    last_layer: int = 2,
+    layers: Sequence[int] = (),
+    layer_pairs: LayerPairs = "all",
+) -> SumLayout:
+    """Return a checked layout; the arguments are those of `SumLayout`, sequences of any type.
+
+    Raises
+    ------
+    UsageError
+        If an order, a layer or a word is not allowed.
+    """
+    layout = SumLayout(
+        n_points, kind, tuple(sorted(set(orders))), outputs, last_layer, tuple(layers), layer_pairs
+    )
+    _ = layout.tables
+    return layout

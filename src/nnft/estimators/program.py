@@ -1,0 +1,200 @@
+"""The list of multiply-adds by which a kernel turns one network into its contribution to the sums.
+
+The kernel works on 16 networks side by side. Its lane buffer is a float64 array (n_slots, LANES):
+
+slot 0
+    1.0 for a live lane, 0.0 for a padding lane.
+base slots
+    filled by the sampler, packed pairs or points in order, and zero in padding lanes:
+    ``kernel_L`` (conditional estimator; Q slots, conditional metric of the last layer minus shift) or
+    ``fields`` (direct estimator; slot i P + a holds output i at point a), then ``kernel_l``
+    (Q slots, metric of layer l minus shift) for every other layer with statistics.
+kept slots
+    filled by the stages below.
+
+A stage is a row [n_components, n_terms, out_slot, sum_offset, index_offset]. Its component k has, in
+every lane, the value v = sum over t < n_terms of lanes[left] * lanes[right], where
+left = index[index_offset + 2 (k n_terms + t)] and right follows it. If out_slot >= 0, v is stored in
+slot out_slot + k; if sum_offset >= 0, the sum of v over the lanes is added to sums[sum_offset + k].
+
+Conditional moments obey T_r(c) = sum_j g(c_1, c_j) T_{r-2}(c without 1, j) over slots j of the same
+label (Isserlis 1918); direct moments are T_r(c) = T_{r-2}(c_1..c_{r-2}) f(c_{r-1}) f(c_r).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.estimators.index_table import RankArray, SectorTable, pair_index, sector_name
+from nnft.estimators.layout import SumLayout
+
+LANES = 16
+STAGE_COLUMNS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class AccumulationProgram:
+    """Stages of one ensemble, ready for the kernel.
+
+    Attributes
+    ----------
+    layout : SumLayout
+        Names and places of the sums.
+    stages : ndarray of int64, shape (n_stages, 5)
+        See the module's description.
+    index : ndarray of int32, shape (n_index,)
+        Left and right slots, interleaved.
+    n_slots : int
+        Rows of the lane buffer.
+    base_slots : dict of str to int
+        First slot of ``fields`` and of each ``kernel_l``.
+    """
+
+    layout: SumLayout
+    stages: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int32]
+    n_slots: int
+    base_slots: dict[str, int]
+
+    @property
+    def n_sums(self) -> int:
+        """Length of the flat array of sums."""
+        return self.layout.n_sums
+
+    @property
+    def sum_slices(self) -> dict[str, slice]:
+        """Place of every named sum in the flat array."""
+        return self.layout.slices
+
+
+@dataclass
+class _Builder:
+    """A program under construction: free slots, stages and index pieces so far."""
+
+    layout: SumLayout
+    n_slots: int = 1
+    n_index: int = 0
+    base_slots: dict[str, int] = field(default_factory=dict)
+    kept_slots: dict[str, int] = field(default_factory=dict)
+    stages: list[tuple[int, ...]] = field(default_factory=list)
+    index: list[npt.NDArray[np.int32]] = field(default_factory=list)
+
+    def reserve(self, count: int) -> int:
+        """Return the first of `count` new slots."""
+        self.n_slots += count
+        return self.n_slots - count
+
+    def add_stage(
+        self, terms: Sequence[tuple[RankArray, RankArray]], sums: str | None, kept: str | None = None
+    ) -> None:
+        """Append a stage from the left and right slots of each term, one entry a component."""
+        slots = np.stack([np.stack(pair, axis=-1) for pair in terms], axis=1).astype(np.int32)
+        n_components, n_terms = slots.shape[:2]
+        if kept is not None:
+            self.kept_slots[kept] = self.reserve(n_components)
+        out_slot = -1 if kept is None else self.kept_slots[kept]
+        sum_offset = -1 if sums is None else self.layout.slices[sums].start
+        self.stages.append((n_components, n_terms, out_slot, sum_offset, self.n_index))
+        self.index.append(slots.reshape(-1))
+        self.n_index += slots.size
+
+    def finish(self) -> AccumulationProgram:
+        """Return the program."""
+        stages = np.array(self.stages, dtype=np.int64).reshape(-1, STAGE_COLUMNS)
+        return AccumulationProgram(
+            self.layout, stages, np.concatenate(self.index), self.n_slots, self.base_slots
+        )
+
+
+def build_program(layout: SumLayout) -> AccumulationProgram:
+    """Return the accumulation program of an ensemble.
+
+    Parameters
+    ----------
+    layout : SumLayout
+        Names and places of the sums, from `nnft.estimators.layout.sum_layout`.
+
+    Returns
+    -------
+    AccumulationProgram
+    """
+    builder = _Builder(layout)
+    if layout.kind == "conditional":
+        builder.base_slots[f"kernel_{layout.last_layer}"] = builder.reserve(layout.n_pairs)
+    else:
+        builder.base_slots["fields"] = builder.reserve(layout.outputs * layout.n_points)
+    for layer in layout.layers:
+        if f"kernel_{layer}" not in builder.base_slots:
+            builder.base_slots[f"kernel_{layer}"] = builder.reserve(layout.n_pairs)
+    if layout.kind == "conditional":
+        _add_conditional(builder)
+    else:
+        _add_direct(builder)
+    _add_layers(builder)
+    return builder.finish()
+
+
+def _add_conditional(builder: _Builder) -> None:
+    """Append the stages of the moments of a Gaussian given its covariance."""
+    layout = builder.layout
+    base = builder.base_slots[f"kernel_{layout.last_layer}"]
+    builder.kept_slots["S2:00"] = base
+    entries = np.arange(base, base + layout.n_pairs)
+    builder.add_stage([(entries, np.zeros_like(entries))], sums="S2:00")
+    top = max(layout.orders)
+    for name, table in list(layout.tables.items())[1:]:
+        first = table.order - table.multiplicities[-1]
+        terms = []
+        for partner in range(first + 1, table.order):
+            rest = [slot for slot in range(table.order) if slot not in (first, partner)]
+            entry = pair_index(layout.n_points, table.points[:, first], table.points[:, partner])
+            terms.append((base + entry, _kept_rows(builder, table, rest)))
+        builder.add_stage(terms, sums=name, kept=name if table.order < top else None)
+
+
+def _kept_rows(builder: _Builder, table: SectorTable, slots: list[int]) -> RankArray:
+    """Return the slots that hold the moment of the given slots of every component of `table`."""
+    pattern = tuple(table.pattern[slot] for slot in slots)
+    lower = SectorTable(table.n_points, pattern)
+    return builder.kept_slots[sector_name(pattern)] + lower.locate(table.points[:, slots])
+
+
+def _add_direct(builder: _Builder) -> None:
+    """Append the stages of the products of outputs."""
+    layout = builder.layout
+    fields = builder.base_slots["fields"]
+    top = max(layout.orders)
+    labels = range(min(layout.outputs, top // 2))
+    for label in labels:
+        first, second = (
+            fields + label * layout.n_points + layout.pairs[:, k].astype(np.int64) for k in (0, 1)
+        )
+        if label == 0 or top >= 4:
+            builder.add_stage(
+                [(first, second)],
+                sums="S2:00" if label == 0 else None,
+                kept=sector_name((label, label)) if top >= 4 else None,
+            )
+    for name, table in list(layout.tables.items())[1:]:
+        front = list(range(table.order - 2))
+        last_pair = sector_name((table.pattern[-1],) * 2)
+        entry = pair_index(layout.n_points, table.points[:, -2], table.points[:, -1])
+        term = (_kept_rows(builder, table, front), builder.kept_slots[last_pair] + entry)
+        builder.add_stage([term], sums=name, kept=name if table.order < top else None)
+
+
+def _add_layers(builder: _Builder) -> None:
+    """Append mean and product sums of the layer metrics that share no place with a correlator."""
+    layout = builder.layout
+    for layer in layout.layers:
+        base = builder.base_slots[f"kernel_{layer}"]
+        entries = np.arange(base, base + layout.n_pairs)
+        if f"layer{layer}:mean" not in layout.aliases:
+            builder.add_stage([(entries, np.zeros_like(entries))], sums=f"layer{layer}:mean")
+        if f"layer{layer}:product" not in layout.aliases:
+            left, right = (base + layout.product_pairs[:, k] for k in (0, 1))
+            builder.add_stage([(left, right)], sums=f"layer{layer}:product")
