@@ -7,7 +7,6 @@ Statistics*, chapters 3 and 4).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -119,7 +118,7 @@ def unbiased_cumulant(
     Parameters
     ----------
     samples : sequence of sequences
-        M samples of several variables; the cost grows like M to the power of the number of blocks.
+        M samples of several variables; the cost grows like 2**M, so M is at most about 15.
     variables : sequence of int
         Variables in the cumulant, repeated ones allowed.
 
@@ -145,12 +144,17 @@ def unbiased_cumulant(
 
 
 def _mean_over_distinct(columns: list[list[Fraction]]) -> Fraction:
+    """Mean of the product of one entry of each column over all choices of distinct rows.
+
+    The sum is the permanent of the rectangular table, built row set by row set.
+    """
     count = len(columns[0])
-    total = sum(
-        (
-            math.prod((column[i] for column, i in zip(columns, chosen, strict=True)), start=Fraction(1))
-            for chosen in itertools.permutations(range(count), len(columns))
-        ),
-        start=Fraction(0),
-    )
-    return total / math.perm(count, len(columns))
+    sums = {0: Fraction(1)}
+    for column in columns:
+        larger: dict[int, Fraction] = {}
+        for used, value in sums.items():
+            for row, entry in enumerate(column):
+                if not used >> row & 1:
+                    larger[used | 1 << row] = larger.get(used | 1 << row, Fraction(0)) + value * entry
+        sums = larger
+    return sum(sums.values(), start=Fraction(0)) / math.perm(count, len(columns))

@@ -30,7 +30,9 @@ def _relu_average(
     if orders == (1, 1):
         return np.asarray(even - jump * theta, dtype=np.float64)
     if orders in {(2, 0), (0, 2)}:
-        return np.asarray(jump * root / (k11 if orders == (2, 0) else k22), dtype=np.float64)
+        variance = k11 if orders == (2, 0) else k22
+        ratio = np.divide(root, variance, out=np.zeros_like(root), where=variance > 0.0)
+        return np.asarray(jump * ratio, dtype=np.float64)
     raise UsageError(f"average of derivatives of a kinked activation: got orders {orders}; no finite form")
 
 
@@ -89,7 +91,7 @@ def _quadrature_average(
 ) -> Array:
     """Trapezoid rule for many pairs: z1 depends on u1 only, z2 on u1 and u2."""
     scale = float(max(np.max(k11, initial=0.0), np.max(k22, initial=0.0)))
-    nodes, weights = trapezoid_rule(trapezoid_step(sigma, scale, 2), half_range(2))
+    nodes, weights = trapezoid_rule(trapezoid_step(sigma, scale, 2 + sum(orders)), half_range(2))
     deviation = np.sqrt(k11)
     slope = np.divide(k12, deviation, out=np.zeros_like(k12), where=deviation > 0.0)
     remainder = np.maximum(k11 * k22 - k12**2, 0.0)

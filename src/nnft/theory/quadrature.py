@@ -27,7 +27,9 @@ def trapezoid_step(activation: Activation, variance: float, factors: int) -> flo
 
     Shifting the contour by y multiplies the Gaussian by exp(y**2/2), the product by
     exp(factors * c * variance * y**2) with c the Gaussian growth, and the error is exp(-2 pi y/step);
-    y is bounded by the strip of analyticity divided by the standard deviation.
+    y is bounded by the strip of analyticity divided by the standard deviation. At the edge of the
+    strip a product of m poles has a residue of the order of (2 pi / step)**(m-1) / (m-1)!, for which
+    the exponent is raised by 2 m.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def trapezoid_step(activation: Activation, variance: float, factors: int) -> flo
     variance : float
         Largest variance of an argument.
     factors : int
-        Number of factors sigma (or derivatives) in the integrand.
+        Number of factors sigma in the integrand, each derivative counted as one more.
 
     Returns
     -------
@@ -51,11 +53,12 @@ def trapezoid_step(activation: Activation, variance: float, factors: int) -> flo
     if activation.kinked:
         raise UsageError(f"trapezoid rule for a kinked activation: got {activation.name}; use angular nodes")
     curvature = 0.5 + factors * activation.gaussian_growth * variance
-    best = math.sqrt(_ERROR_EXPONENT / curvature)
+    exponent = _ERROR_EXPONENT + (0.0 if math.isinf(activation.strip) else 2.0 * factors)
+    best = math.sqrt(exponent / curvature)
     strip = activation.strip / math.sqrt(variance) if variance > 0.0 else math.inf
     shift = min(best, strip)
     linear = factors * math.sqrt(variance) if activation.name in {"sin", "cos"} else 0.0
-    return 2.0 * math.pi / (_ERROR_EXPONENT / shift + curvature * shift + linear)
+    return 2.0 * math.pi / (exponent / shift + curvature * shift + linear)
 
 
 def half_range(dimension: int) -> float:
