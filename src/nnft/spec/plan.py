@@ -6,48 +6,34 @@ from dataclasses import dataclass
 
 from nnft.spec.resolve import Resolution
 from nnft.spec.run import RunSpec
-from nnft.spec.sectors import Sector, pair_count
+from nnft.spec.sectors import pair_count
 
 LANES = 16
 PROGRAM_BYTES_PER_TERM = 8
-WORKING_MEMORY = 96 * 2**20
+WORKING_MEMORY = 256 * 2**20
 """Bytes of a bare interpreter with the libraries of a run."""
 
 SNAPSHOT_OVERHEAD = 256 * 2**10
 
 
 @dataclass(frozen=True)
-class RunPlan:
+class RunPlan(Resolution):
     """Everything decided and estimated about a run.
+
+    Besides the attributes of `Resolution`:
 
     Attributes
     ----------
     points, dimension, layers, network_outputs, networks : int
         P, d, L, D and the size of the ensemble.
-    method, method_reason, estimator, estimator_reason : str
-        How networks are drawn and averaged, and why.
-    block_size, blocks : int
-        Networks of one block; network block b belongs to bin ``b % bins``.
-    bins : int
-        Bins of the jackknife.
-    bins_reason : str
-        Why it is not the number asked for, if so.
-    outputs : int
-        Different outputs in one correlator.
-    layer_pairs : str
-        ``"all"`` or ``"diagonal"``.
-    sectors : tuple of Sector
-        What is accumulated of every even order up to the highest.
-    layer_components : int
-        Components of the layer statistics.
-    components : int
-        All components of one bin.
-    normals_per_network, multiply_adds_per_network : int
-        Cost of one network.
-    accumulator_bytes, memory_bytes, snapshot_bytes, fields_bytes : int
-        Accumulators of all bins; peak memory with one thread; result file; kept outputs.
-    thread_bytes : int
-        Memory of every further thread.
+    precision : str
+        ``"float64"`` or ``"float32"``.
+    blocks : int
+        Number of blocks; network block b belongs to bin ``b % bins``.
+    accumulator_bytes, snapshot_bytes, fields_bytes : int
+        Accumulators of all bins; result file; kept outputs.
+    memory_bytes, thread_bytes : int
+        Peak memory with one thread, and what every further thread adds.
     fields_networks : int
         Networks whose outputs are kept.
     seconds : float
@@ -61,22 +47,8 @@ class RunPlan:
     layers: int
     network_outputs: int
     networks: int
-    method: str
-    method_reason: str
-    estimator: str
-    estimator_reason: str
     precision: str
-    block_size: int
     blocks: int
-    bins: int
-    bins_reason: str
-    outputs: int
-    layer_pairs: str
-    sectors: tuple[Sector, ...]
-    layer_components: int
-    components: int
-    normals_per_network: int
-    multiply_adds_per_network: int
     accumulator_bytes: int
     thread_bytes: int
     memory_bytes: int
@@ -119,27 +91,14 @@ def plan_run(spec: RunSpec) -> RunPlan:
     fields = kept * spec.network.outputs * points * item
     blocks = -(-networks // resolution.block_size)
     return RunPlan(
+        **vars(resolution),
         points=points,
         dimension=dimension,
         layers=spec.network.layers,
         network_outputs=spec.network.outputs,
         networks=networks,
-        method=resolution.method,
-        method_reason=resolution.method_reason,
-        estimator=resolution.estimator,
-        estimator_reason=resolution.estimator_reason,
         precision=spec.ensemble.precision,
-        block_size=resolution.block_size,
         blocks=blocks,
-        bins=resolution.bins,
-        bins_reason=resolution.bins_reason,
-        outputs=resolution.outputs,
-        layer_pairs=resolution.layer_pairs,
-        sectors=resolution.sectors,
-        layer_components=resolution.layer_components,
-        components=resolution.components,
-        normals_per_network=resolution.normals,
-        multiply_adds_per_network=resolution.multiply_adds,
         accumulator_bytes=accumulators,
         thread_bytes=thread,
         memory_bytes=WORKING_MEMORY + accumulators + tables + thread + points * dimension * 8,

@@ -39,7 +39,7 @@ class Resolution:
         Everything accumulated, every even order up to the highest.
     layer_components : int
         Components of the layer statistics.
-    normals, multiply_adds : int
+    normals_per_network, multiply_adds_per_network : int
         Cost of one network.
     """
 
@@ -54,8 +54,8 @@ class Resolution:
     block_size: int
     sectors: tuple[Sector, ...]
     layer_components: int
-    normals: int
-    multiply_adds: int
+    normals_per_network: int
+    multiply_adds_per_network: int
 
     @property
     def components(self) -> int:
@@ -65,7 +65,7 @@ class Resolution:
     @property
     def seconds_per_network(self) -> float:
         """Nominal time of one network on one core."""
-        return network_seconds(self.normals, self.multiply_adds)
+        return network_seconds(self.normals_per_network, self.multiply_adds_per_network)
 
 
 def network_seconds(normals: int, multiply_adds: int) -> float:
@@ -91,23 +91,12 @@ def resolve(
         The estimate does not fit: order 8 for more than four points, more outputs than the network has, or
         accumulators above 4 GiB. All mistakes at once.
     """
-    highest = estimate.correlators[-1]
-    problems = []
-    if highest == 8 and points > MOST_POINTS_ORDER_8:
-        advice = f"order 8 needs at most {MOST_POINTS_ORDER_8} input points: lower one of them"
-        problems.append(
-            line("contradiction", "estimate.correlators", f"order 8 with {points} points", advice)
-        )
-    if estimate.outputs != "auto" and estimate.outputs > network.outputs:
-        advice = f"allowed: at most network.outputs, {network.outputs}"
-        problems.append(line("contradiction", "estimate.outputs", str(estimate.outputs), advice))
-    if problems:
-        raise CardError(problems)
+    _refuse_contradictions(network, estimate, points)
     outputs = _outputs(network, estimate, points)
     layer_pairs = estimate.layer_pairs
     if layer_pairs == "auto":
         layer_pairs = "all" if points <= MOST_POINTS_ALL_LAYER_PAIRS else "diagonal"
-    found = all_sectors(points, highest, outputs)
+    found = all_sectors(points, estimate.correlators[-1], outputs)
     in_layers = layer_components(points, network.layers, layer_pairs) if estimate.layers else 0
     components = sum(sector.components for sector in found) + in_layers
     bins, bins_reason = _bins(estimate, components, found, points, in_layers)
@@ -128,9 +117,24 @@ def resolve(
         block_size=_block_size(ensemble, bins, network_seconds(normals, adds)),
         sectors=found,
         layer_components=in_layers,
-        normals=normals,
-        multiply_adds=adds,
+        normals_per_network=normals,
+        multiply_adds_per_network=adds,
     )
+
+
+def _refuse_contradictions(network: NetworkSpec, estimate: EstimateSpec, points: int) -> None:
+    highest = estimate.correlators[-1]
+    problems = []
+    if highest == 8 and points > MOST_POINTS_ORDER_8:
+        advice = f"order 8 needs at most {MOST_POINTS_ORDER_8} input points: lower one of them"
+        problems.append(
+            line("contradiction", "estimate.correlators", f"order 8 with {points} points", advice)
+        )
+    if estimate.outputs != "auto" and estimate.outputs > network.outputs:
+        advice = f"allowed: at most network.outputs, {network.outputs}"
+        problems.append(line("contradiction", "estimate.outputs", str(estimate.outputs), advice))
+    if problems:
+        raise CardError(problems)
 
 
 def _outputs(network: NetworkSpec, estimate: EstimateSpec, points: int) -> int:
