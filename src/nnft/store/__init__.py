@@ -1,1 +1,1 @@
-
+"""Run files: schema, safe writing, safe reading, locks, stored fields."""

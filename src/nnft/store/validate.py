@@ -1,0 +1,100 @@
+"""Checks of a run file's structure against the schema, before any array is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnft.errors import DataFileError, shorten
+from nnft.store.digest import describe_form, header_digest
+from nnft.store.guard import AttributeValue, FileContent, check_dataset, checksum_error
+from nnft.store.layout import axis_paths, find_entry, required_members
+from nnft.store.schema import FORMAT_VERSION, RUN_FILETYPE
+
+RUN_KIND = "an nnft result file"
+_VERSION = ".".join(str(number) for number in FORMAT_VERSION)
+
+
+def check_identity(attributes: dict[str, AttributeValue], path: Path) -> None:
+    """Refuse a file of another type or of another major version of the format."""
+    filetype = attributes.get("/@filetype")
+    if filetype != RUN_FILETYPE:
+        found = "no file type" if filetype is None else f"file type {shorten(filetype)}"
+        raise DataFileError(f"not {RUN_KIND}: got {found} in {shorten(path.name)}")
+    version = attributes.get("/@format_version")
+    if not isinstance(version, tuple) or len(version) != 2 or version[0] != FORMAT_VERSION[0]:
+        raise DataFileError(
+            f"format version of {shorten(path.name)}: got {shorten(version)}, this nnft reads "
+            f"{FORMAT_VERSION[0]}.x; use the nnft that wrote it or a newer one"
+        )
+
+
+def check_structure(content: FileContent, path: Path) -> dict[str, tuple[str, str]]:
+    """Compare all data sets and attributes with the schema and the header digest.
+
+    Returns
+    -------
+    dict
+        For every checksummed data set its form (type and shape) and its SHA-256.
+
+    Raises
+    ------
+    DataFileError
+        Something is missing, has another type or shape, is unsafe to read, or was changed.
+    """
+    forms: dict[str, tuple[str, str]] = {}
+    axes: dict[str, int] = {}
+    for member in sorted(content.datasets):
+        dataset = content.datasets[member]
+        found = find_entry(member)
+        known = found is not None and found[0].kind == "dataset"
+        if member not in content.digests:
+            if known:
+                raise DataFileError(f"missing in {shorten(path.name)}: {member}@sha256 of schema {_VERSION}")
+            continue
+        check_dataset(dataset, member, path)
+        form = describe_form(dataset.dtype, dataset.shape)
+        forms[member] = (form, content.digests[member])
+        if found is None or not known:
+            continue
+        entry, name = found
+        if not _matches(dataset.dtype, entry.dtype) or dataset.ndim != len(entry.dims):
+            raise DataFileError(
+                f"wrong type in {shorten(member)}: got {shorten(form)}, schema {_VERSION} wants "
+                f"{entry.dtype} ({', '.join(entry.dims)})"
+            )
+        for axis, length in zip(axis_paths(member, entry, name), dataset.shape, strict=True):
+            if axes.setdefault(axis, length) != length:
+                raise DataFileError(
+                    f"wrong shape in {shorten(member)}: got {length} along {shorten(axis)}, "
+                    f"wanted {axes[axis]} (schema {_VERSION})"
+                )
+    missing = required_members([*forms, *content.attributes, *content.groups])
+    if missing:
+        raise DataFileError(f"missing in {shorten(path.name)}: {missing[0]} of schema {_VERSION}")
+    _check_attribute_types(content.attributes, path)
+    if content.attributes["/@header_sha256"] != header_digest(content.attributes, forms):
+        raise checksum_error(path, "the header")
+    return forms
+
+
+def _check_attribute_types(attributes: dict[str, AttributeValue], path: Path) -> None:
+    for name, value in attributes.items():
+        found = find_entry(name)
+        if found is None:
+            continue
+        wanted = {"text": str, "int64": int, "int64[2]": tuple}[found[0].dtype]
+        if type(value) is not wanted:
+            raise DataFileError(
+                f"wrong type of attribute {shorten(name)} in {shorten(path.name)}: got {shorten(value)}, "
+                f"schema {_VERSION} wants {found[0].dtype}"
+            )
+
+
+def _matches(dtype: np.dtype[Any], wanted: str) -> bool:
+    """Whether a stored type is the one of the schema, in either byte order."""
+    if wanted == "text":
+        return dtype.kind == "S"
+    return dtype.newbyteorder("=") == np.dtype(wanted)
