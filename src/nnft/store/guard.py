@@ -189,6 +189,26 @@ def scan(file: h5py.File, path: Path) -> FileContent:
     return content
 
 
+def open_member(file: h5py.File, member: str, path: Path) -> h5py.Group | h5py.Dataset:
+    """Open an object by its path, step by step, through hard links only.
+
+    Raises
+    ------
+    DataFileError
+        There is no such object, or a link leads elsewhere.
+    """
+    item: h5py.Group | h5py.Dataset = file
+    for name in member.strip("/").split("/"):
+        exists = (
+            isinstance(item, h5py.Group) and name not in ("", ".") and item.id.links.exists(name.encode())
+        )
+        if not exists:
+            raise DataFileError(f"no {shorten(member)} in {shorten(path.name)}: got none at {shorten(name)}")
+        _require_hard_link(item, name, member, path)
+        item = item[name]
+    return item
+
+
 def _group_attributes(group: h5py.Group, prefix: str, path: Path) -> dict[str, AttributeValue]:
     count = int(h5a.get_num_attrs(group.id))
     if count > _OBJECT_LIMIT:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nnft.errors import DataFileError, NnftError, shorten
 from nnft.store.atomic import PREVIOUS_SUFFIX
 from nnft.store.digest import array_digest
-from nnft.store.guard import checksum_error, data_file_errors, open_hdf5, scan
+from nnft.store.guard import AttributeValue, checksum_error, data_file_errors, open_hdf5, scan
 from nnft.store.schema import FORMAT_VERSION
 from nnft.store.snapshot import FieldManifest, HistoryEntry, RunSnapshot, SegmentRecord
 from nnft.store.validate import RUN_KIND, check_identity, check_structure
@@ -146,6 +146,11 @@ class StoredRun:
         return value
 
     @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """All attributes of the root ("/@seed") and of the groups ("/mesh@source")."""
+        return dict(self._content.attributes)
+
+    @property
     def networks_done(self) -> int:
         """Networks that every number of the file includes."""
         return self.counter("networks_done")
@@ -261,6 +266,12 @@ class StoredRun:
     def shape(self, path: str) -> tuple[int, ...]:
         """Return the shape of a data set without loading it."""
         return tuple(int(length) for length in self._dataset(path).shape)
+
+    def axes(self, path: str) -> tuple[str, ...]:
+        """Return the path of the dimension scale of every axis of a data set ("" for an axis without)."""
+        dataset = self._dataset(path)
+        with data_file_errors(self.path, path):
+            return tuple(str(dim[0].name) if len(dim) > 0 else "" for dim in dataset.dims)
 
     def slabs(self, path: str) -> Iterator[NDArray[Any]]:
         """Yield a data set in slabs of leading rows, so that a large one never stands in memory whole."""

@@ -1,0 +1,80 @@
+"""Verification of a run file: every checksum, the result digest, the axes, the stored fields."""
+
+from __future__ import annotations
+
+import os
+
+from nnft.errors import DataFileError
+from nnft.store.digest import result_digest
+from nnft.store.guard import data_file_errors
+from nnft.store.layout import axis_paths, find_entry
+from nnft.store.reader import StoredRun, read_run
+from nnft.store.segments import fields_folder, load_segment
+
+
+def verify_file(path: str | os.PathLike[str]) -> list[str]:
+    """Read everything a run file holds and compare it with its checksums.
+
+    Opening already compares structure, attributes and commit counters; this reads all data, too, a slab at a
+    time.
+
+    Parameters
+    ----------
+    path : str or path
+        Run file.
+
+    Returns
+    -------
+    list of str
+        One line for each finding; empty if the file is good.
+    """
+    try:
+        run = read_run(path)
+    except DataFileError as failure:
+        return [str(failure)]
+    findings: list[str] = []
+    with run:
+        for member in sorted(run.forms):
+            findings += _failures_of(run, member)
+        if run.text("result_digest") != result_digest(run.attributes, run.forms):
+            findings.append("result digest does not match the results")
+        findings += _segment_failures(run)
+    return findings
+
+
+def _failures_of(run: StoredRun, member: str) -> list[str]:
+    """Check content and axes of one data set."""
+    try:
+        run.verify(member)
+        found = find_entry(member)
+        wanted = axis_paths(member, *found) if found is not None else ()
+        stored = run.axes(member) if wanted else ()
+    except DataFileError as failure:
+        return [str(failure)]
+    if stored != wanted:
+        return [f"axes of {member}: got {', '.join(stored) or 'none'}, wanted {', '.join(wanted)}"]
+    return []
+
+
+def _segment_failures(run: StoredRun) -> list[str]:
+    """Check every segment of stored fields, and that they follow each other without a gap."""
+    findings: list[str] = []
+    try:
+        manifest = run.fields
+    except DataFileError as failure:
+        return [str(failure)]
+    if manifest is None or not manifest.segments:
+        return findings
+    following = manifest.segments[0].first_network
+    for record in manifest.segments:
+        if record.first_network != following:
+            findings.append(f"{record.name}: starts at network {record.first_network}, wanted {following}")
+        following = record.first_network + record.rows
+        try:
+            with data_file_errors(run.path, record.name):
+                load_segment(fields_folder(run.path), manifest, record)
+        except DataFileError as failure:
+            findings.append(str(failure))
+    if following > run.networks_done:
+        findings.append(f"stored fields reach network {following}, but {run.networks_done} are committed")
+    return findings
