@@ -158,6 +158,17 @@ NNFT_INLINE vd vd_scale(vd a, vd n)
 /* rounding error of p = a b */
 #define NNFT_FMSUB_PD(a, b, c) _mm256_fmsub_pd(a, b, c)
 NNFT_D3(vd_product_error, NNFT_FMSUB_PD)
+NNFT_INLINE vf nnft_power_of_two_f(vf n)
+{
+    return vf_from_bits(vu_shl32(vf_bits(vf_add(n, vf_set(0x1.8p23f + 127.0f))), 23));
+}
+NNFT_INLINE vf vf_scale(vf a, vf n) /* |n| < 250 */
+{
+    vf half = vf_round(vf_mul(n, vf_set(0.5f)));
+    return vf_mul(vf_mul(a, nnft_power_of_two_f(half)), nnft_power_of_two_f(vf_sub(n, half)));
+}
+#define NNFT_FMSUB_PS(a, b, c) _mm256_fmsub_ps(a, b, c)
+NNFT_F3(vf_product_error, NNFT_FMSUB_PS)
 NNFT_INLINE int vd_any(mdm m) { return _mm256_movemask_pd(_mm256_or_pd(m.lo, m.hi)) != 0; }
 NNFT_INLINE int vf_any(mfm m) { return _mm256_movemask_ps(_mm256_or_ps(m.lo, m.hi)) != 0; }
 NNFT_INLINE vd nnft_widen(__m256 a)

@@ -98,6 +98,8 @@ NNFT_INLINE vu vu_interleave_low32(vu a, vu b)
 NNFT_INLINE vd vd_scale(vd a, vd n) { return _mm512_scalef_pd(a, n); }
 /* rounding error of p = a b */
 NNFT_INLINE vd vd_product_error(vd a, vd b, vd p) { return _mm512_fmsub_pd(a, b, p); }
+NNFT_INLINE vf vf_scale(vf a, vf n) { return _mm512_scalef_ps(a, n); } /* |n| < 250 */
+NNFT_INLINE vf vf_product_error(vf a, vf b, vf p) { return _mm512_fmsub_ps(a, b, p); }
 NNFT_INLINE int vd_any(mdm m) { return m != 0; }
 NNFT_INLINE int vf_any(mfm m) { return m != 0; }
 NNFT_INLINE vd vd_from_vf_low(vf a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }

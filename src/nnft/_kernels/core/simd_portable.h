@@ -134,6 +134,20 @@ NNFT_INLINE double nnft_product_error(double a, double b, double p)
 #endif
 }
 NNFT_INLINE vd vd_product_error(vd a, vd b, vd p) { NNFT_LANES_D(nnft_product_error(a.v[i], b.v[i], p.v[i])); }
+NNFT_INLINE vf nnft_power_of_two_f(vf n)
+{
+    vu shifted = vf_bits(vf_add(n, vf_set(0x1.8p23f + 127.0f)));
+    return vf_from_bits(vu_shl32(shifted, 23));
+}
+NNFT_INLINE vf vf_scale(vf a, vf n) /* |n| < 250 */
+{
+    vf half = vf_round(vf_mul(n, vf_set(0.5f)));
+    return vf_mul(vf_mul(a, nnft_power_of_two_f(half)), nnft_power_of_two_f(vf_sub(n, half)));
+}
+NNFT_INLINE vf vf_product_error(vf a, vf b, vf p)
+{
+    NNFT_LANES_F((float)((double)a.v[i] * (double)b.v[i] - (double)p.v[i]));
+}
 NNFT_INLINE int vd_any(mdm m)
 {
     uint64_t any = 0;

@@ -38,7 +38,7 @@ class TableSpec:
     degree: int
     odd: bool
     single: bool = False
-    mask: int = 0
+    first: int = 0
 
 
 def round_to(value: mp.mpf, single: bool) -> float:
@@ -132,12 +132,16 @@ def format_row(values: Sequence[float], single: bool) -> list[str]:
     return ["      " + ", ".join(cells[i : i + 4]) + "," for i in range(0, len(cells), 4)]
 
 
+def declare(name: str, shape: str, single: bool) -> str:
+    """Start of the definition of a constant in one of the two precisions."""
+    return f"NNFT_TABLE {'float' if single else 'double'} nnft_{name}_{'f' if single else 'd'}{shape} = "
+
+
 def print_table(name: str, columns: Sequence[Sequence[float]], note: str, single: bool) -> None:
     """Print the columns (one for each interval) as rows: centre, f0, f1, ..."""
-    kind = "float" if single else "double"
     rows = len(columns[0])
     print(f"\n/* {note} */")
-    print(f"NNFT_TABLE {kind} {name}[{rows}][16] = {{")
+    print(declare(name, f"[{rows}][16]", single) + "{")
     for row in range(rows):
         lines = format_row([column[row] for column in columns], single)
         lines[0] = "    { " + lines[0].lstrip()
@@ -152,54 +156,77 @@ def print_fit(spec: TableSpec) -> None:
     worst = max(bound for _, bound in fits)
     padding = [fits[-1][0]] * (16 - len(fits))
     ordered = [row for row, _ in fits] + padding
-    columns = [ordered[(k - spec.mask) % 16] for k in range(16)]
+    columns = [ordered[(k - spec.first) % 16] for k in range(16)]
     note = f"{spec.name}: degree {spec.degree}, relative error of the polynomials 2^{float(mp.log(worst, 2)):.1f}"
-    print_table(f"nnft_{spec.name}_table", columns, note, spec.single)
+    print_table(f"{spec.name}_table", columns, note, spec.single)
 
 
-def print_exp2() -> None:
-    """Print 2^(k/16) as an unevaluated sum of two doubles, and as floats."""
+def print_polynomial(
+    name: str, function: Function, low: mp.mpf, high: mp.mpf, terms: int, single: bool
+) -> None:
+    """Print a polynomial that represents `function` on ``[low, high]``, highest power first."""
+    coefficients = interpolate(function, low, high, terms)[::-1]
+    rounded = [round_to(c, single) for c in coefficients]
+    points = [low + (high - low) * (k + mp.mpf("0.317")) / 200 for k in range(200)]
+    bound = max(abs(mp.polyval(rounded, x) / function(x) - 1) for x in points)
+    print(f"\n/* {name}: relative error 2^{float(mp.log(bound, 2)):.1f}; highest power first */")
+    print(declare(f"{name}_polynomial", f"[{terms}]", single) + "{")
+    print("\n".join(line[2:] for line in format_row(rounded, single)))
+    print("};")
+
+
+def print_exponential(single: bool) -> None:
+    """Print the constants of ``exp(x) = 2^n 2^(j/16) exp(r)``."""
     values = [mp.mpf(2) ** (mp.mpf(k) / 16) for k in range(16)]
-    columns = [[float(v), float((v - mp.mpf(float(v))) / v)] for v in values]
-    print_table("nnft_exp2_table", columns, "2^(k/16) rounded, and the relative rest", False)
-
-
-def print_expm1() -> None:
-    """Print q of ``expm1(r) = r + r^2 q(r)`` on ``|r| <= ln2/32``, highest power first."""
-    limit = mp.log(2) / 32
+    rounded = [round_to(v, single) for v in values]
+    columns = [[w, round_to((v - w) / v, single)] for v, w in zip(values, rounded, strict=True)]
+    print_table("exp2_table", columns, "2^(k/16) rounded, and the relative rest", single)
+    step = mp.log(2) / 16
+    mantissa, exponent = mp.frexp(step)
+    bits = 12 if single else 36
+    high = mp.floor(mantissa * 2**bits) * mp.mpf(2) ** (exponent - bits)
+    print(f"\n/* 16/ln2, and ln2/16 in two parts, the first of {bits} bits */")
+    suffix = "f" if single else ""
+    for name, value in (("exp_steps", 1 / step), ("exp_high", high), ("exp_low", step - high)):
+        print(declare(name, "", single) + f"{round_to(value, single).hex()}{suffix};")
 
     def quadratic_part(r: mp.mpf) -> mp.mpf:
         return (mp.expm1(r) - r) / (r * r) if abs(r) > mp.mpf("1e-10") else mp.mpf("0.5") + r / 6
 
-    coefficients = interpolate(quadratic_part, -limit, limit, 5)
-    bound = abs(mp.polyval(coefficients[::-1], limit) * limit**2 + limit - mp.expm1(limit))
-    print(f"\n/* expm1(r) = r + r^2 q(r), |r| <= ln2/32: error 2^{float(mp.log(bound, 2)):.1f}; highest power first */")
-    print("NNFT_TABLE double nnft_expm1_table[5] = {")
-    print("    " + ", ".join(float(c).hex() for c in coefficients[::-1]) + "\n};")
+    print_polynomial("expm1", quadratic_part, -step / 2, step / 2, 2 if single else 5, single)
 
 
-def print_polynomial(name: str, function: Function, limit: mp.mpf, terms: int) -> None:
-    """Print a polynomial in ``x^2`` that represents an even `function` on ``|x| <= limit``, highest power first."""
-    coefficients = interpolate(lambda w: function(mp.sqrt(w)), mp.mpf(0), limit**2, terms)[::-1]
-    rounded = [float(c) for c in coefficients]
-    points = [limit * k / 200 for k in range(1, 201)]
-    bound = max(abs(mp.polyval(rounded, x * x) / function(x) - 1) for x in points)
-    print(f"\n/* {name}: relative error of the polynomial 2^{float(mp.log(bound, 2)):.1f}; highest power first */")
-    print(f"#define NNFT_{name.upper()}_TERMS {terms}")
-    print(f"NNFT_TABLE double nnft_{name}_coefficients[{terms}] = {{")
-    for i in range(0, terms, 4):
-        print("    " + ", ".join(c.hex() for c in rounded[i : i + 4]) + ",")
-    print("};")
+def print_piecewise(single: bool) -> None:
+    """Print the tables of the functions that are polynomials on sixteen intervals."""
+    first = octave_first(1.5, 2), octave_first(3.0, 2)
+    tanh_edges = octave_edges(1.5, 2, 20.0)
+    mills_edges = octave_edges(3.0, 2, 15.0 if single else 40.0)
+    erf_edges = uniform_edges(4.0 if single else 5.9375)
+    degrees = (6, 5, 5, 4) if single else (14, 13, 14, 9)
+    print_fit(TableSpec("tanh", mp.tanh, tanh_edges, degrees[0], True, single, first[0]))
+    print_fit(TableSpec("erf", mp.erf, erf_edges, degrees[1], True, single))
+    print_fit(TableSpec("mills", mills, mills_edges, degrees[2], False, single, first[1]))
+    print_fit(TableSpec("log1p", mp.log1p, uniform_edges(1.0), degrees[3], True, single))
 
 
-def sine_rest(x: mp.mpf) -> mp.mpf:
-    """``(sin x - x) / x^3``."""
+def print_trigonometric(single: bool) -> None:
+    """Print the kernels of sin and cos in ``x^2`` on ``|x| <= pi/4``; both precisions evaluate in float64."""
+    limit = (mp.pi / 4 * mp.mpf("1.0001")) ** 2
+    terms, suffix = (3, "_short") if single else (6, "")
+    print_polynomial(f"sin{suffix}", sine_rest, mp.mpf(0), limit, terms, False)
+    print_polynomial(f"cos{suffix}", cosine_rest, mp.mpf(0), limit, terms, False)
+
+
+def sine_rest(w: mp.mpf) -> mp.mpf:
+    """``(sin x - x) / x^3`` for ``x^2 = w``."""
+    x = mp.sqrt(w)
     return (mp.sin(x) - x) / x**3
 
 
-def cosine_rest(x: mp.mpf) -> mp.mpf:
-    """``(cos x - 1 + x^2/2) / x^4``."""
-    return (mp.cos(x) - 1 + x * x / 2) / x**4
+def cosine_rest(w: mp.mpf) -> mp.mpf:
+    """``(cos x - 1 + x^2/2) / x^4`` for ``x^2 = w``."""
+    x = mp.sqrt(w)
+    return (mp.cos(x) - 1 + w / 2) / w**2
 
 
 def mills(a: mp.mpf) -> mp.mpf:
@@ -212,15 +239,10 @@ def main() -> None:
     print("/* Output of fit/fit_activations.py: sixteen intervals in a row, see there. */")
     print("#ifndef NNFT_ACTIVATION_TABLES_H\n#define NNFT_ACTIVATION_TABLES_H\n")
     print("#define NNFT_TABLE static const __attribute__((aligned(64)))")
-    print_exp2()
-    print_expm1()
-    quarter = mp.pi / 4
-    print_polynomial("sin", sine_rest, quarter * mp.mpf("1.0001"), 6)
-    print_polynomial("cos", cosine_rest, quarter * mp.mpf("1.0001"), 6)
-    print_fit(TableSpec("tanh", mp.tanh, octave_edges(1.5, 2, 20.0), 14, True, mask=octave_first(1.5, 2)))
-    print_fit(TableSpec("erf", mp.erf, uniform_edges(5.9375), 13, True))
-    print_fit(TableSpec("mills", mills, octave_edges(3.0, 2, 40.0), 14, False, mask=octave_first(3.0, 2)))
-    print_fit(TableSpec("log1p", mp.log1p, uniform_edges(1.0), 9, True))
+    for single in (False, True):
+        print_exponential(single)
+        print_trigonometric(single)
+        print_piecewise(single)
     print("\n#endif")
 
 

@@ -1,0 +1,135 @@
+"""Registration of the C core, its declarations for Numba, and the choice of a compile cache."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from llvmlite import binding
+from numba import types
+
+from nnft._kernels import _core
+from nnft.errors import EnvironmentRefusal
+
+LANES: int = _core.LANES
+ABI: str = _core.ABI
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_integer, _word, _pointer = types.int64, types.uint64, types.uintp
+
+
+def _declare(name: str, result: Any, *arguments: Any) -> Any:
+    """Return a C function as Numba sees it; pointers travel as integers (0 is NULL)."""
+    return types.ExternalFunction(f"nnft_{name}_{ABI}", result(*arguments))
+
+
+_sampler = (_pointer, _pointer, _word, _pointer, _pointer, _pointer)
+collapsed_d = _declare("collapsed_d", _integer, *_sampler)
+collapsed_f = _declare("collapsed_f", _integer, *_sampler)
+explicit_d = _declare("explicit_d", _integer, *_sampler)
+explicit_f = _declare("explicit_f", _integer, *_sampler)
+accumulate = _declare("accumulate", types.void, _pointer, _integer, _pointer, _pointer, _pointer)
+factor = _declare("factor", types.void, _integer, types.float64, _pointer)
+
+
+def register() -> None:
+    """Give LLVM the addresses of the C core for the instruction set in use.
+
+    Raises
+    ------
+    EnvironmentRefusal
+        If ``NNFT_SIMD`` names an instruction set that this machine lacks.
+    """
+    wish = os.environ.get("NNFT_SIMD", "")
+    if wish and wish not in _core.isa_names():
+        allowed = ", ".join(_core.isa_names())
+        raise EnvironmentRefusal(f"instruction set in NNFT_SIMD: got {wish!r}; this machine has {allowed}")
+    for name, address in _core.addresses("auto").items():
+        binding.add_symbol(name, address)
+
+
+def _writable(folder: Path) -> bool:
+    """Say whether `folder` can be made and a file written in it; a shared one must be the user's own."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_uid != os.getuid() and not os.access(folder, os.W_OK):
+            return False
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _private(folder: Path) -> bool:
+    """Say whether `folder` is a real folder that only the user can write (cached code is run)."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+def _choose_cache() -> str | None:
+    """Return the folder for compiled kernels, or None where nothing is writable.
+
+    Order: ``NNFT_CACHE_DIR``, ``NUMBA_CACHE_DIR``, beside the package, the user's cache, a private
+    folder under the temporary one.
+    """
+    for variable in ("NNFT_CACHE_DIR", "NUMBA_CACHE_DIR"):
+        named = os.environ.get(variable)
+        if named and _writable(Path(named)):
+            return named
+    beside = Path(__file__).parent / "__pycache__"
+    if _writable(beside):
+        return str(beside)
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    if os.path.isabs(user) and _writable(Path(user) / "nnft"):
+        return str(Path(user) / "nnft")
+    temporary = Path(tempfile.gettempdir()) / f"nnft-cache-{os.getuid()}"
+    if _writable(temporary) and _private(temporary):
+        return str(temporary)
+    return None
+
+
+cache_folder: str | None = _choose_cache()
+if cache_folder is None:
+    warnings.warn(
+        "no writable folder for compiled kernels: they are compiled anew in every process; "
+        "set NNFT_CACHE_DIR to a folder of yours",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+else:
+    numba.config.CACHE_DIR = cache_folder
+
+
+def compiled(parallel: bool = False) -> Callable[[Function], Function]:
+    """Decorate a kernel: compiled without the interpreter lock, cached on disk where possible."""
+
+    def decorate(function: Function) -> Function:
+        kernel: Function = numba.njit(parallel=parallel, nogil=True, cache=cache_folder is not None)(function)
+        return kernel
+
+    return decorate
+
+
+def build_record() -> dict[str, str]:
+    """Return what distinguishes this build: compiler, instruction sets, threading, versions."""
+    return {
+        "instruction_set": _core.best_isa(),
+        "instruction_sets_available": " ".join(_core.isa_names()),
+        "compiler": _core.COMPILER,
+        "abi": ABI,
+        "numba": numba.__version__,
+        "python": sys.version.split()[0],
+        "kernel_cache": cache_folder or "none",
+        "threads_available": str(numba.config.NUMBA_NUM_THREADS),
+    }
