@@ -202,7 +202,7 @@ def print_piecewise(single: bool) -> None:
     tanh_edges = octave_edges(1.5, 2, 20.0)
     mills_edges = octave_edges(3.0, 2, 15.0 if single else 40.0)
     erf_edges = uniform_edges(4.0 if single else 5.9375)
-    degrees = (6, 5, 5, 4) if single else (14, 13, 14, 9)
+    degrees = (7, 6, 7, 5) if single else (14, 13, 14, 9)
     print_fit(TableSpec("tanh", mp.tanh, tanh_edges, degrees[0], True, single, first[0]))
     print_fit(TableSpec("erf", mp.erf, erf_edges, degrees[1], True, single))
     print_fit(TableSpec("mills", mills, mills_edges, degrees[2], False, single, first[1]))
