@@ -72,11 +72,18 @@ def _clear_lanes(first: int, bases: Any, lanes: Any) -> None:
 
 
 @compiled()
-def _run_block(method: int, network: Any, block: int, plan: Any, program: Any, buffers: Any, sums: Any, fields: Any) -> int:
+def _run_block(
+    method: int, network: Any, block: int, plan: Any, program: Any, buffers: Any, sums: Any, fields: Any
+) -> int:
     """One block of networks into the sums of its bin; -1, or the index of a network that failed."""
     block_size, networks, draw, keep_from, keep_to = plan[0], plan[1], plan[2], plan[3], plan[4]
     stages, index, bases, shift = program
     work, values, lanes = buffers
+    bins = plan[7]
+    stages = stages.copy()
+    for s in range(stages.shape[0]):
+        if stages[s, 3] >= 0:
+            stages[s, 3] = bins * stages[s, 3] + block % bins * stages[s, 0]
     header = network[0]
     points, outputs, offset = header[1], header[2], header[0] * (header[1] * (header[1] + 1) // 2)
     first, last = block * block_size, min((block + 1) * block_size, networks)
@@ -101,7 +108,9 @@ def _run_block(method: int, network: Any, block: int, plan: Any, program: Any, b
 
 
 @compiled(parallel=True)
-def run_blocks(method: int, network: Any, first_block: int, plan: Any, program: Any, sums: Any, fields: Any, failed: Any) -> None:
+def run_blocks(
+    method: int, network: Any, first_block: int, plan: Any, program: Any, sums: Any, fields: Any, failed: Any
+) -> None:
     """Blocks first_block .. first_block+len(failed)-1, at most one for each bin.
 
     Parameters
@@ -113,11 +122,12 @@ def run_blocks(method: int, network: Any, first_block: int, plan: Any, program: 
     first_block : int
     plan : int64[:]
         Block size, networks of the run, whether outputs are drawn, kept networks (from, to), slots
-        of the lane buffer, doubles of working memory.
+        of the lane buffer, doubles of working memory, bins.
     program : tuple of (int64[:, :], int32[:], int64[:, :], float64[:])
         Stages, slot index, bases (slot, source, count), shift of the values.
-    sums : float64[:, :]
-        (bins, sums), added to in place.
+    sums : float64[:]
+        Added to in place; sums start..start+size-1 of a stage are a (bins, size) table from
+        bins * start on. A stage fills one such table.
     fields : float64[:, :, :]
         (kept networks, outputs, points).
     failed : int64[:]
@@ -125,19 +135,20 @@ def run_blocks(method: int, network: Any, first_block: int, plan: Any, program: 
     """
     header = network[0]
     size = header[0] * (header[1] * (header[1] + 1) // 2) + header[1] * header[2]
-    bins = sums.shape[0]
     for k in numba.prange(failed.shape[0]):
         block = first_block + k
         work = np.empty(plan[6] + 8)
         values = np.zeros(size)
         lanes = np.zeros(plan[5] * LANES)
         failed[k] = _run_block(
-            method, network, block, plan, program, (work, values, lanes), sums[block % bins], fields
+            method, network, block, plan, program, (work, values, lanes), sums, fields
         )
 
 
 @compiled(parallel=True)
-def sample_values(method: int, network: Any, first: int, work_size: int, draw: bool, values: Any, status: Any) -> None:
+def sample_values(
+    method: int, network: Any, first: int, work_size: int, draw: bool, values: Any, status: Any
+) -> None:
     """Networks first .. first+len(status)-1 one by one: values (networks, L*Q + D*P) and statuses."""
     chunk = 16
     for c in numba.prange((status.shape[0] + chunk - 1) // chunk):

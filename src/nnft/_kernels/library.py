@@ -133,3 +133,18 @@ def build_record() -> dict[str, str]:
         "kernel_cache": cache_folder or "none",
         "threads_available": str(numba.config.NUMBA_NUM_THREADS),
     }
+
+
+def work_size(header: Any) -> int:
+    """Return the doubles of working memory that one thread needs for a network (core/api.h)."""
+    return int(_core.work_size(header))
+
+
+def set_threads(count: int) -> None:
+    """Let parallel kernels use `count` threads from now on."""
+    numba.set_num_threads(count)
+
+
+def most_threads() -> int:
+    """Return the largest number of threads that the kernels can use in this process."""
+    return int(numba.config.NUMBA_NUM_THREADS)
