@@ -63,3 +63,19 @@ def shorten(value: object, limit: int = 60) -> str:
     """Return `value` as text of at most `limit` characters on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+class StoppedEarly(NnftError):
+    """A run ended before it was complete, with everything done so far committed.
+
+    Parameters
+    ----------
+    message : str
+        What happened and the command that goes on.
+    exit_code : int
+        75 for the run's own time budget, 128 + n for signal n.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,89 @@
+"""Progress of a run: a bar on a terminal, one plain line every half minute elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Protocol, TextIO
+
+LINE_SECONDS = 30.0
+
+
+class Progress(Protocol):
+    """What a run tells about itself while it works."""
+
+    def update(self, done: int, relative_error: float | None) -> None:
+        """Note the networks done and the relative error of the connected four-point function."""
+
+    def close(self) -> None:
+        """End the display."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def update(self, done: int, relative_error: float | None) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Lines:
+    """Writes one line every 30 s."""
+
+    def __init__(self, total: int, done: int, stream: TextIO) -> None:
+        self._total, self._start_done, self._stream = total, done, stream
+        self._start = self._last = time.monotonic()
+
+    def update(self, done: int, relative_error: float | None) -> None:
+        """Write a line if the last one is old."""
+        now = time.monotonic()
+        if now - self._last < LINE_SECONDS:
+            return
+        self._last = now
+        rate = (done - self._start_done) / (now - self._start)
+        left = (self._total - done) / rate if rate > 0 else float("inf")
+        error = "" if relative_error is None else f", relative error of connected G4 {relative_error:.2g}"
+        self._stream.write(
+            f"nnft: {done} of {self._total} networks, {rate:.0f} networks/s, {left:.0f} s left{error}\n"
+        )
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Bar:
+    """A tqdm bar."""
+
+    def __init__(self, total: int, done: int, stream: TextIO) -> None:
+        from tqdm import tqdm
+
+        self._bar: Any = tqdm(
+            total=total, initial=done, unit=" networks", unit_scale=True, file=stream, dynamic_ncols=True
+        )
+
+    def update(self, done: int, relative_error: float | None) -> None:
+        """Move the bar."""
+        if relative_error is not None:
+            self._bar.set_postfix_str(f"G4 error {relative_error:.1%}", refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()
+
+
+def make_progress(total: int, done: int, show: bool) -> Progress:
+    """Return the display that suits standard error."""
+    stream = sys.stderr
+    if not show or stream is None:
+        return Silent()
+    try:
+        terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        terminal = terminal and os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):
+        terminal = False
+    return Bar(total, done, stream) if terminal else Lines(total, done, stream)
