@@ -24,6 +24,8 @@ from nnft.errors import EnvironmentRefusal, shorten
 
 PREVIOUS_SUFFIX = ".previous"
 _TEMPORARY_MARK = ".nnft-partial-"
+_PAGE = 4096
+_KEPT_WRITE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,17 @@ class FileIdentity:
 
 
 class _RecordingFile:
-    """File object for HDF5 that never fails: it keeps the first failure and drops all bytes after it."""
+    """File object for HDF5 that never fails: it keeps the first failure and reports success from then on.
+
+    After a failure HDF5 must still find the metadata that it wrote, or it crashes: pages written from then on
+    are kept in memory. Large writes (array data, which HDF5 does not read back) are dropped.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._position = 0
         self._end = 0
+        self._pages: dict[int, bytearray] = {}
         self.failure: BaseException | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -58,19 +65,17 @@ class _RecordingFile:
                 _write_all(self._descriptor, data, self._position)
             except BaseException as failure:
                 self.failure = failure
+        if self.failure is not None and len(data) <= _KEPT_WRITE:
+            for page, inside, part in _split_pages(self._position, data):
+                self._page(page)[inside : inside + len(part)] = part
         self._position += len(data)
         self._end = max(self._end, self._position)
         return len(data)
 
     def readinto(self, buffer: memoryview) -> int:
         data = memoryview(buffer).cast("B")
-        stored = b""
-        try:
-            stored = os.pread(self._descriptor, len(data), self._position)
-        except BaseException as failure:
-            self.failure = self.failure or failure
-        data[: len(stored)] = stored
-        data[len(stored) :] = bytes(len(data) - len(stored))
+        for page, inside, part in _split_pages(self._position, data):
+            part[:] = (self._pages.get(page) or self._stored(page))[inside : inside + len(part)]
         self._position += len(data)
         return len(data)
 
@@ -85,6 +90,30 @@ class _RecordingFile:
 
     def flush(self) -> None:
         """HDF5 asks for it; the sync happens once, after the file is closed."""
+
+    def _page(self, page: int) -> bytearray:
+        """Return the kept page, starting from what is on disk."""
+        if page not in self._pages:
+            self._pages[page] = self._stored(page)
+        return self._pages[page]
+
+    def _stored(self, page: int) -> bytearray:
+        try:
+            stored = os.pread(self._descriptor, _PAGE, page * _PAGE)
+        except BaseException as failure:
+            self.failure = self.failure or failure
+            stored = b""
+        return bytearray(stored.ljust(_PAGE, b"\0"))
+
+
+def _split_pages(offset: int, data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """Cut `data` at page borders: yield page number, position inside the page, and the piece."""
+    while len(data) > 0:
+        page, inside = divmod(offset, _PAGE)
+        piece = data[: _PAGE - inside]
+        yield page, inside, piece
+        data = data[len(piece) :]
+        offset += len(piece)
 
 
 def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
@@ -156,7 +185,9 @@ def _write_hdf5(descriptor: int, fill: Callable[[h5py.File], None]) -> None:
             fill(file)
     except Exception as failure:
         # A failed write may surface as any HDF5 error later on; its cause is the recorded one.
-        raise (recording.failure or failure) from failure
+        if recording.failure is None:
+            raise
+        raise recording.failure from failure
     if recording.failure is not None:
         raise recording.failure
 

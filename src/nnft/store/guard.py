@@ -65,8 +65,12 @@ def data_file_errors(path: Path, what: str) -> Iterator[None]:
             f"not enough memory for {shorten(what)} of {shorten(path.name)}: got {shorten(str(failure))}"
         ) from failure
     except Exception as failure:
-        if "letcher32" in str(failure):
+        if "filter returned failure" in str(failure):
             raise checksum_error(path, what) from failure
+        if "truncated file" in str(failure) or "unexpected end of file" in str(failure):
+            raise DataFileError(
+                f"truncated file: got {path.stat().st_size} bytes in {shorten(path.name)}"
+            ) from failure
         raise DataFileError(
             f"damaged file: cannot read {shorten(what, 50)} in {shorten(path.name, 40)}: "
             f"got {shorten(str(failure))}"

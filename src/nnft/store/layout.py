@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from nnft.store.schema import SCHEMA, SchemaEntry
+from nnft.store.schema import SCHEMA
+from nnft.store.schema_entry import SchemaEntry
 
 _NAME = r"[A-Za-z0-9_.:+=,-]+"
 

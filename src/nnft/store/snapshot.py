@@ -107,7 +107,7 @@ class RunSnapshot:
     points : ndarray, shape (P, d), float64
         Input points after scaling.
     accumulators : mapping of str to ndarray
-        Keys are paths below ``/accumulators``: "count", "shift", "sums/NAME", "indices/NAME", "state/NAME".
+        Keys are paths below ``/accumulators``: "count", "shift", "sums/NAME", "indices/NAME" and so on.
     estimates : mapping of str to mapping
         For each estimate arrays "indices" (m, r), "value" (m,), "stderr" (m,), "unreliable" (m,), and
         attributes "order" (int), "pattern" (str), "estimator" (str), "networks" (int).

@@ -14,7 +14,8 @@ from nnft.store.atomic import FileIdentity, publish
 from nnft.store.digest import array_digest, describe_form, header_digest, little_endian, result_digest
 from nnft.store.encode import create_array, create_axis, create_group, encode_text, write_attribute
 from nnft.store.layout import axis_paths, find_entry, required_members
-from nnft.store.schema import COMMIT_COUNTERS, CONVENTIONS, FORMAT_VERSION, RUN_FILETYPE, SCHEMA, SchemaEntry
+from nnft.store.schema import COMMIT_COUNTERS, CONVENTIONS, FORMAT_VERSION, RUN_FILETYPE, SCHEMA
+from nnft.store.schema_entry import SchemaEntry
 from nnft.store.snapshot import RunSnapshot
 
 _SEED_LIMIT = 1 << 128
