@@ -7,6 +7,7 @@ Components are rows, so that all replicates of one component lie together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -23,7 +24,7 @@ from nnft.estimators.index_table import (
     pattern_of,
     sector_name,
 )
-from nnft.estimators.kstatistics import Factor, Kind, cumulant_terms
+from nnft.estimators.kstatistics import CumulantTerm, Factor, Kind, cumulant_terms
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -111,26 +112,30 @@ class CumulantReplicates:
         self._means = means
         self.table = table
         self._shift = shift
-        self._terms = [
-            (term.factors, term.mean_coefficients(means.sample_counts))
-            for term in cumulant_terms(kind, table.pattern)
+        alike: dict[tuple[object, int], list[CumulantTerm]] = {}
+        for term in cumulant_terms(kind, table.pattern):
+            alike.setdefault((term.weights, len(term.factors)), []).append(term)
+        self._sums_of_products = [
+            (terms[0].mean_coefficients(means.sample_counts), [term.factors for term in terms])
+            for terms in alike.values()
         ]
-        distinct = {factor for factors, _ in self._terms for factor in factors}
-        self.row_bytes = 8 * (len(distinct) + 3) * len(means.sample_counts)
+        distinct = {f for _, products in self._sums_of_products for factors in products for f in factors}
+        self.row_bytes = 8 * (len(distinct) + 4) * len(means.sample_counts)
 
     def __call__(self, rows: RankArray) -> FloatArray:
         """Return the estimates of some components, shape (len(rows), 1 + B)."""
         points = self.table.points[rows]
         columns: dict[Factor, FloatArray] = {}
         total = np.zeros((len(rows), len(self._means.sample_counts)))
-        for factors, coefficient in self._terms:
-            for factor in factors:
-                if factor not in columns:
-                    columns[factor] = self._factor_means(factor, points)
-            product = columns[factors[0]] * coefficient
-            for factor in factors[1:]:
-                product *= columns[factor]
-            total += product
+        for coefficient, products in self._sums_of_products:
+            subtotal = np.zeros_like(total)
+            for factors in products:
+                for factor in factors:
+                    if factor not in columns:
+                        columns[factor] = self._factor_means(factor, points)
+                subtotal += reduce(np.multiply, [columns[factor] for factor in factors])
+            subtotal *= coefficient
+            total += subtotal
         if self.table.order == 2:
             total += self._shift[rows, None]
         return total
