@@ -20,6 +20,7 @@ from nnft.store.atomic import PREVIOUS_SUFFIX
 from nnft.store.digest import array_digest
 from nnft.store.guard import AttributeValue, checksum_error, data_file_errors, open_hdf5, scan
 from nnft.store.schema import FORMAT_VERSION
+from nnft.store.segment_files import fields_folder, load_networks
 from nnft.store.snapshot import FieldManifest, HistoryEntry, RunSnapshot, SegmentRecord
 from nnft.store.validate import RUN_KIND, check_identity, check_structure
 
@@ -236,6 +237,21 @@ class StoredRun:
         numbers = (self.read(f"{group}/{part}").tolist() for part in ("first_network", "rows", "crc32"))
         segments = tuple(map(SegmentRecord, self._texts(f"{group}/name"), *numbers))
         return FieldManifest(outputs, points, dtype, rows, segments)  # type: ignore[arg-type]
+
+    def read_fields(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Load the stored outputs of networks `start` to `stop` - 1, shape (stop - start, outputs, points).
+
+        Raises
+        ------
+        DataFileError
+            The run stores no fields, or not these; a segment is missing or damaged.
+        """
+        manifest = self.fields
+        if manifest is None:
+            raise DataFileError(
+                f"no stored fields in {shorten(self.path.name)}: the card has store.fields = 0"
+            )
+        return load_networks(fields_folder(self.path), manifest, start, stop)
 
     def snapshot(self) -> RunSnapshot:
         """Load everything, as a resume needs it."""

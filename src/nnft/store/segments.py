@@ -19,24 +19,12 @@ from nnft.errors import DataFileError, shorten
 from nnft.store.atomic import environment_errors, publish, remove_leftovers
 from nnft.store.digest import little_endian
 from nnft.store.encode import create_array, create_axis, write_attribute
-from nnft.store.guard import check_dataset, checksum_error, data_file_errors, open_hdf5, read_attribute
-from nnft.store.reader import StoredRun, read_run
+from nnft.store.reader import read_run
 from nnft.store.schema import FORMAT_VERSION, SEGMENT_FILETYPE, SEGMENT_SCHEMA
+from nnft.store.segment_files import load_segment, missing_segment, segment_name
 from nnft.store.snapshot import FieldManifest, SegmentRecord
 
-FIELDS_SUFFIX = ".fields"
 _DTYPES = ("float64", "float32")
-
-
-def fields_folder(path: str | os.PathLike[str]) -> Path:
-    """Return the folder of the segments that belong to the run file `path`."""
-    run = Path(path)
-    return run.with_name(run.name + FIELDS_SUFFIX)
-
-
-def segment_name(number: int) -> str:
-    """Return the file name of a segment: ``segment-000000.h5``."""
-    return f"segment-{number:06d}.h5"
 
 
 class FieldWriter:
@@ -173,7 +161,7 @@ class FieldWriter:
                     f"segments are out of order in {shorten(self.folder.name)}: got {record.name}"
                 )
             if not (self.folder / record.name).is_file():
-                raise _missing(self.folder, record)
+                raise missing_segment(self.folder, record)
         self._records = list(manifest.segments)
         self._complete = sum(record.rows == empty.rows_per_segment for record in self._records)
         if self._complete < len(self._records):
@@ -220,47 +208,6 @@ class FieldWriter:
         self._complete = number + (record.rows == self._empty.rows_per_segment)
 
 
-def load_segment(folder: Path, manifest: FieldManifest, record: SegmentRecord) -> NDArray[Any]:
-    """Load the committed rows of a segment and compare them with the manifest's checksum.
-
-    Returns
-    -------
-    ndarray, shape (rows, outputs, points)
-        Outputs; rows beyond the committed ones are dropped.
-
-    Raises
-    ------
-    DataFileError
-        Missing, damaged, shorter than the manifest says, or not the segment that the manifest names.
-    """
-    path = folder / record.name
-    if not path.is_file():
-        raise _missing(folder, record)
-    with open_hdf5(path, "a segment of stored fields") as file, data_file_errors(path, "the segment"):
-        if read_attribute(file, "filetype", "/", path) != SEGMENT_FILETYPE:
-            raise DataFileError(f"not a segment of stored fields: got {shorten(path.name)}")
-        outputs, network = file["outputs"], file["network"]
-        for name, dataset in (("outputs", outputs), ("network", network)):
-            check_dataset(dataset, name, path)
-        wanted = (manifest.outputs, manifest.points)
-        if outputs.shape[1:] != wanted or outputs.dtype.newbyteorder("=") != np.dtype(manifest.dtype):
-            raise DataFileError(
-                f"wrong shape in {shorten(path.name)}: got {outputs.dtype} {outputs.shape}, wanted "
-                f"{manifest.dtype} (rows, {wanted[0]}, {wanted[1]})"
-            )
-        if min(len(outputs), len(network)) < record.rows or not 0 <= record.rows <= manifest.rows_per_segment:
-            raise DataFileError(
-                f"segment is too short: got {len(outputs)} rows in {shorten(path.name)}, wanted {record.rows}"
-            )
-        rows = little_endian(np.asarray(outputs[: record.rows]))
-        index = np.asarray(network[: record.rows])
-    if zlib.crc32(rows.data) != record.crc32 or not np.array_equal(
-        index, np.arange(record.first_network, record.first_network + record.rows)
-    ):
-        raise checksum_error(path, "the stored fields")
-    return rows
-
-
 def read_fields(path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> NDArray[Any]:
     """Read the stored outputs of networks `start` to `stop` - 1 of a run file.
 
@@ -282,34 +229,4 @@ def read_fields(path: str | os.PathLike[str], start: int = 0, stop: int | None =
         The run stores no fields, or not these; a segment is missing or damaged.
     """
     with read_run(path) as run:
-        return fields_of(run, start, stop)
-
-
-def fields_of(run: StoredRun, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-    """Like `read_fields`, for an open run."""
-    manifest = run.fields
-    if manifest is None or not manifest.segments:
-        raise DataFileError(f"no stored fields in {shorten(run.path.name)}; set store.fields in the card")
-    first = manifest.segments[0].first_network
-    end = first + manifest.rows
-    stop = end if stop is None else stop
-    if not first <= start <= stop <= end:
-        raise DataFileError(
-            f"networks {start} to {stop} are not stored in {shorten(run.path.name)}: got {first} to {end}"
-        )
-    result = np.empty((stop - start, manifest.outputs, manifest.points), np.dtype(manifest.dtype))
-    for record in manifest.segments:
-        low, high = max(start, record.first_network), min(stop, record.first_network + record.rows)
-        if low < high:
-            rows = load_segment(fields_folder(run.path), manifest, record)
-            result[low - start : high - start] = rows[
-                low - record.first_network : high - record.first_network
-            ]
-    return result
-
-
-def _missing(folder: Path, record: SegmentRecord) -> DataFileError:
-    return DataFileError(
-        f"segment of stored fields is missing: got no {record.name} in {shorten(str(folder), 80)}; "
-        "move the folder together with the run file"
-    )
+        return run.read_fields(start, stop)

@@ -9,7 +9,7 @@ from nnft.store.digest import result_digest
 from nnft.store.guard import data_file_errors
 from nnft.store.layout import axis_paths, find_entry
 from nnft.store.reader import StoredRun, read_run
-from nnft.store.segments import fields_folder, load_segment
+from nnft.store.segment_files import fields_folder, load_segment
 
 
 def verify_file(path: str | os.PathLike[str]) -> list[str]:
