@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import permutations, product
 from math import factorial
 
@@ -71,15 +72,16 @@ def direct_law(outputs: int) -> Law:
     return laws
 
 
-def partitions(items: Sequence[int]) -> list[list[list[int]]]:
-    """All set partitions of a list."""
-    if not items:
+@cache
+def partitions(size: int) -> list[list[list[int]]]:
+    """All set partitions of ``range(size)``."""
+    if size == 0:
         return [[]]
     found = []
-    for smaller in partitions(items[1:]):
-        found.append([[items[0]], *smaller])
+    for smaller in partitions(size - 1):
+        found.append([*smaller, [size - 1]])
         for position, block in enumerate(smaller):
-            found.append([*smaller[:position], [items[0], *block], *smaller[position + 1 :]])
+            found.append([*smaller[:position], [*block, size - 1], *smaller[position + 1 :]])
     return found
 
 
@@ -90,16 +92,20 @@ def exact_moment(law: Law, slots: Slots) -> Fraction:
 
 def exact_cumulant(law: Law, slots: Slots) -> Fraction:
     """Joint cumulant of fields, from moments of all orders and the definition."""
-    moments: dict[Slots, Fraction] = {}
+    by_points: dict[Slots, Fraction] = {}
+    moments: dict[tuple[int, ...], Fraction] = {}
     total = Fraction(0)
-    for blocks in partitions(range(len(slots))):
+    for blocks in partitions(len(slots)):
         value = Fraction((-1) ** (len(blocks) - 1) * factorial(len(blocks) - 1))
-        for block in blocks:
-            key = tuple(sorted(slots[slot] for slot in block))
-            if key not in moments:
-                moments[key] = exact_moment(law, key)
-            value *= moments[key]
-            if value == 0:
+        for block in map(tuple, blocks):
+            if block not in moments:
+                key = tuple(sorted(slots[slot] for slot in block))
+                if key not in by_points:
+                    by_points[key] = exact_moment(law, key)
+                moments[block] = by_points[key]
+            if moments[block] == 0:
                 break
-        total += value
+            value *= moments[block]
+        else:
+            total += value
     return total

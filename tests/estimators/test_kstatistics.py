@@ -95,7 +95,7 @@ def exact_expectation(
     for term in cumulant_terms(kind, pattern):
         variables = [random_variable(factor, points, 1 + max(points)) for factor in term.factors]
         product_of_sums = Fraction(0)
-        for blocks in partitions(range(len(variables))):
+        for blocks in partitions(len(variables)):
             value = Fraction(1)
             for step, block in enumerate(blocks):
                 value *= (count - step) * joint(tuple(sorted(variables[k] for k in block)))
