@@ -61,7 +61,8 @@ class Engine:
                 {layer: shifts[layer - 1] for layer in layout.layers},
             )
         self._sums = np.zeros(plan.bins * layout.n_sums)
-        for name, table in layout.slices.items():
+        for name in layout.sizes:
+            table = layout.slices[name]
             block = self._sums[plan.bins * table.start : plan.bins * table.stop].reshape(plan.bins, -1)
             block[:] = estimator.sums[name]
             estimator.sums[name] = block
@@ -127,6 +128,13 @@ class Engine:
         for block in range(first, first + span.count):
             self.estimator.counts[block % self.plan.bins] += min(size, total - block * size)
         return start, kept
+
+    def replay_block(self, block: int, networks: int) -> None:
+        """Add one block of a run of `networks` networks, whatever was done before; keeps no outputs."""
+        span = BlockRange(block, 1, self.plan.block_size, networks)
+        nothing = np.zeros((0, self.ensemble.outputs, self.plan.points))
+        draw = self.estimator.layout.kind == "direct"
+        self.ensemble.run_blocks(span, self.accumulation, self._sums, nothing, draw=draw)
 
     def check_finite(self) -> None:
         """Raise NumericalError if any sum overflowed."""

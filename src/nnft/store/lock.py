@@ -277,3 +277,8 @@ def _start_ticks(pid: int) -> int | None:
         return None
     fields = stat[stat.rindex(b")") + 2 :].split()
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def lock_holder(path: Path) -> LockHolder | None:
+    """Return who holds the lock of the run file `path`, or None if nobody does or it cannot be read."""
+    return _read_lock(path.with_name(path.name + LOCK_SUFFIX))

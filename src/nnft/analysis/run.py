@@ -1,0 +1,193 @@
+"""A result file as an analysis script sees it: correlators, moments, kernels, outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.errors import UsageError
+from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.results import Correlator, Estimate, LayerKernel
+from nnft.store.reader import StoredRun, read_run
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """Open a result file for reading; also one that a run is still writing.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Run
+        The state at the last checkpoint. Close it, or use it as a context manager.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, damaged, foreign or of a newer format.
+    """
+    return Run(read_run(path))
+
+
+class Run:
+    """Results of one run.
+
+    Everything is computed from the binned sums in the file: unbiased cumulants, moments and their
+    errors by the delete-one-bin jackknife.
+
+    Parameters
+    ----------
+    stored : StoredRun
+    """
+
+    def __init__(self, stored: StoredRun) -> None:
+        self.stored = stored
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; results that were taken from it stay."""
+        self.stored.close()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.stored.path
+
+    @property
+    def networks(self) -> int:
+        """Networks that the results include."""
+        return self.stored.networks_done
+
+    @property
+    def complete(self) -> bool:
+        """Whether all planned networks are done."""
+        return self.stored.complete
+
+    @cached_property
+    def points(self) -> FloatArray:
+        """Input points after scaling, shape (P, d)."""
+        return self.stored.points
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The resolved card as nested dictionaries."""
+        return tomllib.loads(self.stored.config["resolved"])
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """Methods chosen and why, sizes, memory."""
+        plan: dict[str, Any] = json.loads(self.stored.config["plan"])
+        return plan
+
+    @cached_property
+    def estimator(self) -> CorrelatorEstimator:
+        """The estimator behind all results, with its bins."""
+        arrays = dict(self.stored.accumulators)
+        for name in list(arrays):
+            if name.startswith("state/"):
+                key = name.removeprefix("state/").replace("layer_shift_", "layer_shift/")
+                arrays[key] = arrays.pop(name)
+        arrays.setdefault("layers", np.zeros(0))
+        return CorrelatorEstimator.from_arrays(arrays)
+
+    def connected(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
+        """Return the connected correlator (joint cumulant) of `order` outputs.
+
+        Parameters
+        ----------
+        order : int
+            2, 4, 6 or 8, as far as the card asked for it.
+        outputs : sequence of int or str, optional
+            Output label of each field, such as ``"0011"``; one and the same output if not given.
+
+        Returns
+        -------
+        Correlator
+            ``indices`` (m, order) points, ``value`` (m,), ``stderr`` (m,), ``bins``, ``dense()``.
+
+        Raises
+        ------
+        UsageError
+            If this correlator was not estimated.
+        NumericalError
+            If there are too few networks.
+        """
+        return self.estimator.result(order, outputs)
+
+    def moment(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
+        """Return the moment of `order` outputs; otherwise like `connected`."""
+        return self.estimator.moment(order, outputs)
+
+    def excess_kurtosis(self) -> Estimate:
+        """Return kappa_4(aaaa) / G_2(aa)^2 for every point."""
+        return self.estimator.excess_kurtosis()
+
+    def kernel(self, layer: int) -> LayerKernel:
+        """Return the two-point function of a layer's pre-activations and the four-point vertex.
+
+        Parameters
+        ----------
+        layer : int
+            Affine layer 2 .. L; layer 1 has the fixed kernel C_b + C_W x.x/d, see `first_kernel`.
+
+        Raises
+        ------
+        UsageError
+            If the layer has no statistics in this file.
+        """
+        if layer == 1:
+            raise UsageError("layer without fluctuations in kernel: got 1; its kernel is first_kernel()")
+        return self.estimator.layer_kernel(layer)
+
+    def first_kernel(self) -> FloatArray:
+        """Return the kernel of the first layer, shape (P, P); it does not fluctuate."""
+        network = self.card["network"]
+        weight, bias = (_first(network[name]) for name in ("weight_variance", "bias_variance"))
+        kernel: FloatArray = bias + weight / self.points.shape[1] * self.points @ self.points.T
+        return kernel
+
+    def nngp_kernel(self, layer: int) -> FloatArray | None:
+        """Return the infinite-width kernel of a layer, shape (P, P), or None if the file has none."""
+        theory = self.stored.theory
+        if "nngp_kernel" not in theory:
+            return None
+        kernel: FloatArray = theory["nngp_kernel"][layer - 1]
+        return kernel
+
+    def fields(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Return stored outputs of networks start .. stop-1, shape (networks, D, P).
+
+        Raises
+        ------
+        UsageError
+            If the file keeps no outputs.
+        DataFileError
+            If a segment is missing or damaged.
+        """
+        if self.stored.fields is None:
+            raise UsageError("no outputs in the file: got store.fields = 0; sample with store.fields above 0")
+        return self.stored.read_fields(start, stop)
+
+
+def _first(value: float | list[float]) -> float:
+    return value[0] if isinstance(value, list) else value

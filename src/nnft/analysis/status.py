@@ -1,0 +1,86 @@
+"""How far a run is, from its last checkpoint and its lock."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnft.analysis.run import open_run
+from nnft.errors import NumericalError
+from nnft.store.lock import lock_holder
+
+
+def run_status(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the state of a run as plain numbers.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    dict
+        Networks done and planned, rate, age of the checkpoint in seconds, relative error of the
+        connected four-point function (median over the points), and who holds the lock.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be used.
+    """
+    with open_run(path) as run:
+        stored = run.stored
+        updated = datetime.fromisoformat(stored.text("updated_at"))
+        state: dict[str, Any] = {
+            "file": str(path),
+            "complete": run.complete,
+            "networks": run.networks,
+            "networks_planned": stored.counter("networks_planned"),
+            "networks_per_second": stored.runtime.get("networks_per_second"),
+            "checkpoint_age_seconds": max(0.0, (datetime.now(UTC) - updated).total_seconds()),
+            "relative_error_g4": None,
+        }
+        if "S4:0000" in run.estimator.layout.tables and run.networks:
+            state["relative_error_g4"] = _relative_error(run)
+    holder = lock_holder(Path(path))
+    state["writer"] = holder.describe() if holder is not None else None
+    state["writer_alive"] = holder is not None and (not holder.is_local() or holder.is_alive())
+    return state
+
+
+def _relative_error(run: Any) -> float | None:
+    try:
+        estimate = run.excess_kurtosis()
+    except NumericalError:
+        return None
+    with np.errstate(all="ignore"):
+        relative = np.abs(estimate.stderr / estimate.value)
+    finite = relative[np.isfinite(relative)]
+    return float(np.median(finite)) if len(finite) else None
+
+
+def status_text(state: dict[str, Any]) -> str:
+    """Return a status as a few lines."""
+    share = state["networks"] / max(1, state["networks_planned"])
+    if state["complete"]:
+        what = "complete"
+    elif state["writer_alive"]:
+        what = f"running ({state['writer']})"
+    else:
+        what = "stopped; go on with nnft sample CARD -o FILE --resume"
+    lines = [
+        f"{state['file']}: {what}",
+        f"networks   {state['networks']} of {state['networks_planned']} ({share:.1%})",
+        f"checkpoint {state['checkpoint_age_seconds']:.0f} s ago",
+    ]
+    rate = state["networks_per_second"]
+    if rate:
+        left = (state["networks_planned"] - state["networks"]) / rate
+        lines.append(f"throughput {rate:,.0f} networks/s" + ("" if state["complete"] else f", {left:.0f} s left"))
+    if state["relative_error_g4"] is not None:
+        lines.append(f"connected G4 relative error {state['relative_error_g4']:.2g}")
+    return "\n".join(lines)

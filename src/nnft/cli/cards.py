@@ -1,0 +1,41 @@
+"""``nnft check`` and ``nnft card``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+
+@click.command()
+@click.argument("card", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def check(card: str, as_json: bool) -> None:
+    """Validate CARD and print conventions, shapes, memory, file size and estimated time."""
+    from nnft.spec.plan import plan_run
+    from nnft.spec.plan_text import plan_rows
+    from nnft.spec.run import RunSpec
+    from nnft.store.points import read_h5_points
+
+    spec = RunSpec.from_card(card, read_dataset=read_h5_points)
+    plan = plan_run(spec)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(plan), indent=2))
+        return
+    rows = plan_rows(spec, plan)
+    width = max(len(name) for name, _ in rows)
+    click.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
+
+
+@click.command()
+@click.option("--example", metavar="NAME", help="Name of an example card.")
+@click.option("--list", "list_all", is_flag=True, help="List the example cards.")
+def card(example: str | None, list_all: bool) -> None:
+    """Print a commented example card; redirect it into a file and edit it."""
+    from nnft.spec import examples
+
+    if list_all or example is None:
+        click.echo("\n".join(examples.names()))
+        return
+    click.echo(examples.text(example), nl=False)

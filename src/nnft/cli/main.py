@@ -1,0 +1,140 @@
+"""The ``nnft`` command: its subcommands, loaded one by one, and what errors look like."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from typing import Any, NoReturn
+
+import click
+
+from nnft.errors import NnftError
+
+COMMANDS = {
+    "sample": ("sampling", "Sample an ensemble of networks into a result file."),
+    "show": ("results", "Print the results of a run."),
+    "status": ("results", "Say how far a run is, also while it works."),
+    "verify": ("results", "Check a result file and recompute a part of it."),
+    "check": ("cards", "Validate a card and print what its run will need."),
+    "card": ("cards", "Print a commented example card."),
+    "info": ("build", "Print build, instruction set and versions."),
+}
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "NNFT"}
+
+
+class LazyGroup(click.Group):
+    """Subcommands whose modules are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"nnft.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command for a misspelt one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="nnft", prog_name="nnft")
+def nnft(debug: bool) -> None:
+    """Neural-network field theory by Monte Carlo: ensembles, correlators, errors.
+
+    Start with: nnft card --example first > card.toml; nnft sample card.toml -o run.h5
+    """
+    del debug
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
+    """Print one line for each mistake on standard error and end."""
+    lines = "".join(f"nnft: error: {line}\n" for line in message.splitlines() or [""])
+    try:
+        sys.stderr.write(lines)
+        sys.stderr.flush()
+    except (OSError, AttributeError):
+        pass
+    leave(exit_code)
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process at once: no worker thread and no library gets a say."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+    os._exit(exit_code)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error becomes one line and its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        code: Any = nnft.main(args=words, prog_name="nnft", standalone_mode=False)
+        leave(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as end:
+        leave(end.exit_code)
+    except click.Abort:
+        fail("interrupted", 130)
+    except click.ClickException as error:
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+            leave(2)
+        fail(" ".join(error.format_message().split()), error.exit_code if error.exit_code != 1 else 2)
+    except NnftError as error:
+        if debug:
+            traceback.print_exc()
+        fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    except BrokenPipeError:
+        os._exit(0)
+    except MemoryError as error:
+        fail(f"out of memory: got {error or 'no more'}; see nnft check for what the run needs", 4)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        fail(f"the system refuses: got {error.strerror or error} for {error.filename or 'a stream'}", 4)
+    except Exception:
+        fail(f"a bug in nnft; please send the report {crash_report()} with the output of nnft info", 70)
+
+
+def crash_report() -> str:
+    """Write the traceback to a file of its own and return its name."""
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="nnft-crash-", suffix=".txt", delete=False) as file:
+            file.write(" ".join(sys.argv) + "\n")
+            traceback.print_exc(file=file)
+            return file.name
+    except OSError:
+        return "(no place to write it)"

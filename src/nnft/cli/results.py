@@ -1,0 +1,52 @@
+"""``nnft show``, ``nnft status``, ``nnft verify``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def show(run: str, as_json: bool) -> None:
+    """Print the results of RUN: correlators with errors, methods, throughput."""
+    from nnft.analysis.run import open_run
+    from nnft.analysis.summary import summary, table_text
+
+    with open_run(run) as opened:
+        state = summary(opened)
+    click.echo(json.dumps(state, indent=2) if as_json else table_text(state))
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def status(run: str, as_json: bool) -> None:
+    """Say how far RUN is; never waits for its writer and never disturbs it."""
+    from nnft.analysis.status import run_status, status_text
+
+    state = run_status(run)
+    click.echo(json.dumps(state, indent=2) if as_json else status_text(state))
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option("--checksums-only", is_flag=True, help="Do not recompute a block from the seed.")
+def verify(run: str, checksums_only: bool) -> None:
+    """Check every checksum of RUN and recompute a block from its seed.
+
+    Exit code 3 if anything is wrong, one line for each finding.
+    """
+    from nnft.errors import DataFileError
+    from nnft.store.verify import verify_file
+
+    findings = verify_file(run)
+    if findings:
+        raise DataFileError("\n".join(findings))
+    click.echo("checksums of all data sets and segments are right")
+    if not checksums_only:
+        from nnft.pipeline.recompute import recompute_bin
+
+        click.echo(recompute_bin(run))

@@ -1,0 +1,183 @@
+"""From the state of a run to a snapshot file, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.kstatistics import samples_needed
+from nnft.estimators.results import Estimate
+from nnft.pipeline.engine import Engine
+from nnft.store.atomic import FileIdentity
+from nnft.store.segments import FieldWriter
+from nnft.store.snapshot import HistoryEntry, RunSnapshot
+from nnft.store.writer import write_snapshot
+
+STATE = ("layout", "orders", "layers")
+STATE_PREFIX = "layer_shift/"
+QUICK_NUMBERS = 1 << 22
+"""Replicates of estimates that a snapshot of an unfinished run may compute."""
+
+
+def utc_now() -> str:
+    """Return the time as ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Checkpoints:
+    """Publishes snapshots of a run.
+
+    Parameters
+    ----------
+    path : Path
+    engine : Engine
+    fields : FieldWriter or None
+    provenance : mapping of str to str
+    card : str or None
+        The card's text as given.
+    earlier : RunSnapshot or None
+        What the file held when the run was resumed.
+    action : str
+        "start", "resume" or "extend".
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        engine: Engine,
+        fields: FieldWriter | None,
+        provenance: Mapping[str, str],
+        card: str | None,
+        earlier: RunSnapshot | None,
+        action: str,
+    ) -> None:
+        self.path, self.engine, self.fields = path, engine, fields
+        self.seconds = 0.0
+        self._expected: FileIdentity | None = None
+        spec, plan = engine.spec, engine.plan
+        version = json.loads(provenance["versions"])["nnft"]
+        now = utc_now()
+        entry = HistoryEntry(action, engine.networks_done, now, version)
+        config = {"resolved": spec.to_toml(), "plan": json.dumps(dataclasses.asdict(plan), sort_keys=True)}
+        if card is not None:
+            config["card"] = card
+        mesh = spec.mesh()
+        self._fixed: dict[str, Any] = {
+            "run_id": earlier.run_id if earlier else uuid.uuid4().hex,
+            "digest": spec.digest(),
+            "nnft_version": version,
+            "created_at": earlier.created_at if earlier else now,
+            "seed": spec.ensemble.seed,
+            "block_size": plan.block_size,
+            "networks_planned": plan.networks,
+            "config": config,
+            "points": mesh.points,
+            "provenance": dict(provenance),
+            "history": (*(earlier.history if earlier else ()), entry),
+            "mesh_source": mesh.source,
+            "mesh_sha256": mesh.file_sha256 or "",
+        }
+        self._runtime = dict(earlier.runtime) if earlier else {}
+        self._start_done = engine.networks_done
+        self._sampling_before = self._runtime.get("seconds_sampling", 0.0)
+
+    def commit(
+        self, sampling_seconds: float, final: bool = False, theory: Mapping[str, npt.NDArray[Any]] | None = None
+    ) -> None:
+        """Write the kept outputs, then the snapshot that names them.
+
+        Parameters
+        ----------
+        sampling_seconds : float
+            Wall time in the kernels since the start or resume.
+        final : bool
+            Whether all estimates are computed however long it takes.
+        theory : mapping, optional
+
+        Raises
+        ------
+        NumericalError
+            If a sum overflowed; nothing is written.
+        EnvironmentRefusal
+            If the disk refuses; the last snapshot stands.
+        """
+        begun = time.monotonic()
+        engine = self.engine
+        engine.check_finite()
+        if self.fields is not None:
+            self.fields.flush()
+        work = sum(engine.estimator.layout.sizes.values()) * engine.plan.bins
+        estimates = all_estimates(engine.estimator) if final or work <= QUICK_NUMBERS else {}
+        runtime = self._runtime | {"seconds_sampling": self._sampling_before + sampling_seconds}
+        if sampling_seconds > 0:
+            runtime["networks_per_second"] = (engine.networks_done - self._start_done) / sampling_seconds
+        snapshot = RunSnapshot(
+            **self._fixed,
+            updated_at=utc_now(),
+            networks_done=engine.networks_done,
+            accumulators=accumulator_arrays(engine.estimator),
+            runtime=runtime,
+            estimates=estimates,
+            theory=theory or {},
+            fields=None if self.fields is None else self.fields.manifest(),
+        )
+        self._expected = write_snapshot(self.path, snapshot, expected=self._expected)
+        self.seconds = time.monotonic() - begun
+
+
+def accumulator_arrays(estimator: CorrelatorEstimator) -> dict[str, npt.NDArray[Any]]:
+    """Return the estimator's arrays under the names of ``/accumulators``."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, array in estimator.to_arrays().items():
+        if name in STATE:
+            arrays[f"state/{name}"] = array.astype(np.float64)
+        elif name.startswith(STATE_PREFIX):
+            arrays["state/" + name.replace("/", "_")] = array
+        else:
+            arrays[name] = array
+    return {name: array for name, array in arrays.items() if array.size}
+
+
+def all_estimates(estimator: CorrelatorEstimator) -> dict[str, dict[str, Any]]:
+    """Return every estimate that has enough networks, as ``/estimates`` holds them."""
+    layout, networks = estimator.layout, estimator.n_networks
+    found: dict[str, dict[str, Any]] = {}
+    for table in layout.tables.values():
+        single = len(set(table.pattern)) == 1
+        suffix = "" if single else "_" + "".join(map(str, table.pattern))
+        if networks >= samples_needed(layout.kind, table.order):
+            result = estimator.result(table.order, table.pattern)
+            found[f"connected_{table.order}{suffix}"] = _record(result, layout.kind, table.order, table.pattern)
+        if networks:
+            moment = estimator.moment(table.order, table.pattern)
+            found[f"moment_{table.order}{suffix}"] = _record(moment, layout.kind, table.order, table.pattern)
+    if "S4:0000" in layout.tables and networks >= samples_needed(layout.kind, 4):
+        found["excess_kurtosis"] = _record(estimator.excess_kurtosis(), layout.kind, 4, (0, 0, 0, 0))
+    for layer in layout.layers if networks >= 2 else ():
+        kernel = estimator.layer_kernel(layer)
+        found[f"kernel_layer_{layer}"] = _record(kernel.metric, "conditional", 2, (0, 0))
+        found[f"kernel_covariance_layer_{layer}"] = _record(kernel.vertex, "conditional", 4, (0, 0, 1, 1))
+    return found
+
+
+def _record(estimate: Estimate, kind: str, order: int, pattern: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "indices": estimate.indices,
+        "value": estimate.value,
+        "stderr": estimate.stderr,
+        "unreliable": estimate.unreliable.astype(np.int8),
+        "order": order,
+        "pattern": "".join(map(str, pattern)),
+        "estimator": kind,
+        "networks": estimate.n_networks,
+    }

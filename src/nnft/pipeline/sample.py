@@ -1,0 +1,322 @@
+"""Sample an ensemble into a result file: start, resume, extend, stop."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnft._kernels.library import build_record, most_threads, set_threads
+from nnft.analysis.run import Run, open_run
+from nnft.errors import EnvironmentRefusal, StoppedEarly
+from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.pipeline.checkpoint import Checkpoints
+from nnft.pipeline.engine import Engine
+from nnft.pipeline.machine import choose_threads, provenance
+from nnft.pipeline.progress import Progress, make_progress
+from nnft.pipeline.stop import StopFlag
+from nnft.pipeline.target import Start, check_target, make_start, outputs_folder, read_card, segment_rows
+from nnft.spec.run import RunSpec
+from nnft.store.lock import RunLock
+from nnft.store.segments import FieldWriter
+from nnft.theory.nngp import nngp_kernel
+
+SLICE_SECONDS = 0.3
+PATIENCE_SECONDS = 7.0
+COMMIT_SHARE = 0.05
+ERROR_SECONDS = 1.0
+MOST_THEORY_PAIRS = 600
+
+
+def sample(
+    card: RunSpec | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    threads: int | None = None,
+    max_seconds: float | None = None,
+    progress: bool = False,
+    break_lock: bool = False,
+    stop: StopFlag | None = None,
+    command: str = "",
+    tell: Callable[[str], None] | None = None,
+) -> Run:
+    """Sample an ensemble and write its correlators with errors to a result file.
+
+    Parameters
+    ----------
+    card : RunSpec, str or path
+        The specification, or a card file.
+    output : str or path
+        Result file (HDF5).
+    overwrite, resume : bool
+        What to do with an existing file. Resuming a complete file with a larger ``ensemble.networks``
+        extends it.
+    threads : int, optional
+        All that the process was granted if not given. Results do not depend on it.
+    max_seconds : float, optional
+        Wall time after which the run commits and ends.
+    progress : bool
+        Whether to show progress on standard error.
+    break_lock : bool
+        Take over the lock of another host's run.
+    stop : StopFlag, optional
+        Lets a host program or a signal handler end the run.
+    command : str
+        For the file's provenance.
+    tell : callable, optional
+        Receives one-line remarks, such as a lock taken over.
+
+    Returns
+    -------
+    Run
+        The opened result.
+
+    Raises
+    ------
+    CardError, UsageError
+        The card or the call is wrong.
+    DataFileError
+        A file that is to be read cannot be used.
+    EnvironmentRefusal
+        Lock, disk or permissions refuse.
+    NumericalError
+        A network or a sum overflowed; what was committed stays.
+    StoppedEarly
+        The run was stopped with everything committed.
+    """
+    spec = card if isinstance(card, RunSpec) else read_card(card)
+    name = "CARD" if isinstance(card, RunSpec) else str(card)
+    text = None if isinstance(card, RunSpec) else Path(card).read_text(encoding="utf-8-sig")
+    path = Path(output)
+    flag = stop or StopFlag()
+    say = tell or (lambda remark: None)
+    count = choose_threads(threads)
+    check_target(path, spec, overwrite, resume)
+    if not resume:
+        make_start(path, spec, resume=False)
+    lock = RunLock(path, break_lock=break_lock)
+    with lock:
+        for message in lock.messages:
+            say(message)
+        check_target(path, spec, overwrite, resume)
+        start = make_start(path, spec, resume)
+        if start.action == "nothing":
+            say(f"already complete: {path} holds all {start.plan.networks} networks")
+            return open_run(path)
+        for note in start.plan.notes:
+            say(note)
+        set_threads(min(count, most_threads()))
+        resume_command = f"nnft sample {shlex.quote(name)} -o {shlex.quote(str(path))} --resume"
+        session = Session(path, start, flag, lock, resume_command)
+        session.run(text, provenance(command, count, build_record()), max_seconds, progress)
+    return open_run(path)
+
+
+class Session:
+    """One process's share of a run: slices of blocks between checkpoints.
+
+    Parameters
+    ----------
+    path : Path
+    start : Start
+    flag : StopFlag
+    lock : RunLock
+    resume_command : str
+    """
+
+    def __init__(self, path: Path, start: Start, flag: StopFlag, lock: RunLock, resume_command: str) -> None:
+        self._path, self._start, self._flag, self._lock = path, start, flag, lock
+        self._resume_command = resume_command
+        self._sampling = 0.0
+        self._slice = 1
+        self._relative_error: float | None = None
+        self._error_time = time.monotonic()
+
+    def run(
+        self, card: str | None, records: dict[str, str], max_seconds: float | None, show: bool
+    ) -> None:
+        """Sample until the ensemble is complete or a stop is asked for."""
+        begun = time.monotonic()
+        start = self._start
+        engine = self._engine_in_worker()
+        fields = self._field_writer(engine)
+        checkpoints = Checkpoints(
+            self._path, engine, fields, records, card, start.earlier, start.action
+        )
+        if start.earlier is None:
+            checkpoints.commit(0.0)
+            if fields is not None:
+                fields.remove_beyond()
+            elif outputs_folder(self._path).is_dir():
+                _remove_outputs(outputs_folder(self._path))
+        display = make_progress(start.plan.networks, engine.networks_done, show)
+        try:
+            self._loop(engine, fields, checkpoints, display, begun, max_seconds)
+        finally:
+            display.close()
+        checkpoints.commit(self._sampling, final=True, theory=_theory(start))
+        previous = self._path.with_name(self._path.name + ".previous")
+        previous.unlink(missing_ok=True)
+
+    def _loop(
+        self,
+        engine: Engine,
+        fields: FieldWriter | None,
+        checkpoints: Checkpoints,
+        display: Progress,
+        begun: float,
+        max_seconds: float | None,
+    ) -> None:
+        """Slices and checkpoints until the last block."""
+        last_commit = time.monotonic()
+        while engine.networks_done < engine.plan.networks:
+            if max_seconds is not None and time.monotonic() - begun > max_seconds:
+                self._flag.request(75)
+            if self._flag.stopping:
+                checkpoints.commit(self._sampling)
+                raise self._stopped(engine.networks_done)
+            first, kept = self._next_slice(engine)
+            if fields is not None and len(kept):
+                fields.append(first, kept.astype(start_dtype(engine), copy=False))
+            now = time.monotonic()
+            interval = max(engine.spec.store.checkpoint_seconds, checkpoints.seconds / COMMIT_SHARE)
+            if self._flag.take_commit() or now - last_commit > interval:
+                if not self._lock.still_held():
+                    raise EnvironmentRefusal(
+                        f"lock of {self._path.name} is gone: got no lock of this process; another run may be writing"
+                    )
+                checkpoints.commit(self._sampling)
+                last_commit = time.monotonic()
+            self._note_error(engine)
+            display.update(engine.networks_done, self._relative_error)
+
+    def _next_slice(self, engine: Engine) -> tuple[int, np.ndarray[Any, Any]]:
+        """Advance by about SLICE_SECONDS of work in the worker thread."""
+        blocks = min(self._slice, engine.plan.bins, engine.plan.blocks - engine.blocks_done)
+        begun = time.monotonic()
+        result: tuple[int, np.ndarray[Any, Any]] = self._in_slices(lambda: engine.advance(blocks))
+        seconds = time.monotonic() - begun
+        self._sampling += seconds
+        self._slice = max(1, min(4 * self._slice, int(blocks * SLICE_SECONDS / max(seconds, 1e-6))))
+        return result
+
+    def _engine_in_worker(self) -> Engine:
+        """Make the engine, which compiles kernels, while signals are served."""
+        start = self._start
+
+        def make() -> Engine:
+            estimator = None
+            if start.earlier is not None:
+                estimator = CorrelatorEstimator.from_arrays(restored_arrays(start.earlier.accumulators))
+            return Engine(start.spec, start.plan, estimator)
+
+        engine: Engine = self._in_slices(make)
+        return engine
+
+    def _in_slices(self, work: Callable[[], Any]) -> Any:
+        """Run `work` in a thread, so that the main thread can answer signals meanwhile.
+
+        If a stop was asked for and the work does not end soon, it is abandoned: nothing of it was
+        committed.
+        """
+        outcome: dict[str, Any] = {}
+
+        def target() -> None:
+            try:
+                outcome["value"] = work()
+            except BaseException as error:
+                outcome["error"] = error
+
+        worker = threading.Thread(target=target, daemon=True)
+        worker.start()
+        asked_at: float | None = None
+        while worker.is_alive():
+            worker.join(0.05)
+            if self._flag.stopping:
+                asked_at = asked_at or time.monotonic()
+                if time.monotonic() - asked_at > PATIENCE_SECONDS:
+                    raise self._stopped(None)
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome.get("value")
+
+    def _stopped(self, networks: int | None) -> StoppedEarly:
+        done = "the last checkpoint" if networks is None else f"{networks} of {self._start.plan.networks} networks"
+        return StoppedEarly(
+            f"stopped, {done} committed; go on with: {self._resume_command}", self._flag.exit_code or 75
+        )
+
+    def _field_writer(self, engine: Engine) -> FieldWriter | None:
+        if not engine.keeps_fields:
+            return None
+        earlier = self._start.earlier
+        manifest = earlier.fields if earlier is not None else None
+        rows = manifest.rows_per_segment if manifest is not None else segment_rows(engine.plan)
+        writer = FieldWriter(
+            outputs_folder(self._path), rows, engine.ensemble.outputs, engine.plan.points, start_dtype(engine)
+        )
+        if manifest is not None:
+            writer.restore(manifest)
+        return writer
+
+    def _note_error(self, engine: Engine) -> None:
+        """Relative error of the connected four-point function at one point, for the display."""
+        now = time.monotonic()
+        if "S4:0000" not in engine.estimator.layout.tables or now - self._error_time < ERROR_SECONDS:
+            return
+        if engine.networks_done < 2 * engine.plan.block_size:
+            return
+        estimate = engine.estimator.excess_kurtosis()
+        with np.errstate(all="ignore"):
+            relative = np.abs(estimate.stderr / estimate.value)
+        finite = relative[np.isfinite(relative)]
+        self._relative_error = float(np.median(finite)) if len(finite) else None
+        self._error_time = now + 20 * (time.monotonic() - now)
+
+
+def start_dtype(engine: Engine) -> str:
+    """Return the number type of kept outputs."""
+    return "float32" if engine.plan.precision == "float32" else "float64"
+
+
+def restored_arrays(accumulators: Any) -> dict[str, Any]:
+    """Return accumulators under the names that the estimator knows."""
+    arrays: dict[str, Any] = {"layers": np.zeros(0)}
+    for name, array in accumulators.items():
+        key = name.removeprefix("state/").replace("layer_shift_", "layer_shift/")
+        arrays[key] = array
+    return arrays
+
+
+def _theory(start: Start) -> dict[str, np.ndarray[Any, Any]]:
+    """The infinite-width kernel of every layer, where it is quick."""
+    network, points = start.spec.network, start.spec.mesh().points
+    if len(points) * (len(points) + 1) // 2 > MOST_THEORY_PAIRS:
+        return {}
+    kernels = nngp_kernel(
+        points,
+        network.activation,
+        network.weight_variances,
+        network.bias_variances,
+        network.activation_parameters,
+    )
+    return {"nngp_kernel": np.stack(kernels)} if np.isfinite(kernels).all() else {}
+
+
+def _remove_outputs(folder: Path) -> None:
+    """Remove the kept outputs of a run that was overwritten by one without."""
+    for path in folder.glob("segment-[0-9]*.h5"):
+        path.unlink()
+    try:
+        folder.rmdir()
+    except OSError:
+        sys.stderr.write(f"nnft: folder {folder} holds other files; left as it is\n")

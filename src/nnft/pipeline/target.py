@@ -1,0 +1,142 @@
+"""The result file of a run before it starts: may it be written, does it go on with another."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnft.errors import CardError, DataFileError, UsageError, shorten
+from nnft.spec.plan import RunPlan, plan_run
+from nnft.spec.run import RunSpec
+from nnft.store.atomic import require_space
+from nnft.store.points import read_h5_points
+from nnft.store.reader import read_run
+from nnft.store.segment_files import fields_folder
+from nnft.store.snapshot import RunSnapshot
+
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run starts.
+
+    Attributes
+    ----------
+    spec : RunSpec
+        The specification, with what the card leaves open taken from the file on a resume.
+    plan : RunPlan
+    earlier : RunSnapshot or None
+        What the file holds.
+    action : str
+        "start", "resume", "extend", or "nothing" for a run that is already complete.
+    """
+
+    spec: RunSpec
+    plan: RunPlan
+    earlier: RunSnapshot | None
+    action: str
+
+
+def read_card(card: str | os.PathLike[str]) -> RunSpec:
+    """Read a card; its points may lie in an HDF5 file.
+
+    Raises
+    ------
+    CardError
+        All mistakes of the card, one line each.
+    """
+    return RunSpec.from_card(Path(card), read_dataset=read_h5_points)
+
+
+def check_target(path: Path, spec: RunSpec, overwrite: bool, resume: bool) -> None:
+    """Refuse a result file that must not be written, before anything is touched.
+
+    Raises
+    ------
+    UsageError
+        Exists and neither overwrite nor resume; no such folder; is an input of the run; not a file.
+    DataFileError
+        Resume without a file.
+    """
+    if overwrite and resume:
+        raise UsageError("contradiction: got both --overwrite and --resume; give one of them")
+    try:
+        exists = path.exists()
+        folder_exists = path.absolute().parent.is_dir()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"impossible result file: got {shorten(str(path))}; {error}") from error
+    if len(os.fsencode(path.name)) > LONGEST_NAME - 32:
+        raise UsageError(f"name of the result file is too long: got {shorten(path.name)}; use at most 220 bytes")
+    if not folder_exists:
+        raise UsageError(f"folder of the result file does not exist: got {shorten(str(path.parent))}; make it first")
+    if exists and not path.is_file():
+        raise UsageError(f"result file is not a regular file: got {shorten(str(path))}; choose another name")
+    source = spec.inputs.file
+    if source is not None and exists and _same_file(path, spec, source):
+        raise UsageError(f"result file is the input file: got {shorten(str(path))}; choose another name")
+    if exists and not overwrite and not resume:
+        raise UsageError(f"result file exists: got {shorten(str(path))}; add --overwrite or --resume")
+    if resume and not exists:
+        raise DataFileError(f"nothing to resume: got no file {shorten(str(path))}; leave out --resume")
+
+
+def _same_file(path: Path, spec: RunSpec, source: str) -> bool:
+    named = Path(source.partition(":/")[0])
+    candidate = named if named.is_absolute() else spec._folder / named
+    return candidate.exists() and os.path.samefile(path, candidate)
+
+
+def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
+    """Plan a run, or read the one it goes on with; the caller holds the lock.
+
+    Raises
+    ------
+    CardError
+        The card differs from the stored run in something that determines the numbers.
+    DataFileError
+        The stored run cannot be used.
+    EnvironmentRefusal
+        Too little space on the disk.
+    """
+    if not resume:
+        plan = plan_run(spec)
+        require_space(path.absolute().parent, 2 * plan.snapshot_bytes + plan.fields_bytes)
+        return Start(spec, plan, None, "start")
+    with read_run(path) as stored:
+        earlier = stored.snapshot()
+    old = RunSpec.from_text(earlier.config["resolved"], points=earlier.points, name=path.name)
+    spec = spec.resuming(old)
+    problems = spec.difference(old)
+    if spec.ensemble.networks < earlier.networks_done:
+        problems.append(
+            f"fewer networks than the file holds in ensemble.networks: got {spec.ensemble.networks}; "
+            f"allowed: at least {earlier.networks_done}"
+        )
+    elif earlier.networks_done % earlier.block_size and spec.ensemble.networks > earlier.networks_done:
+        problems.append(
+            f"run cannot be extended in ensemble.networks: got {spec.ensemble.networks}; its last block is short "
+            f"({earlier.networks_done} networks are no multiple of the block size {earlier.block_size})"
+        )
+    if problems:
+        raise CardError(problems)
+    plan = plan_run(spec)
+    if earlier.networks_done == plan.networks and earlier.complete:
+        return Start(spec, plan, earlier, "nothing")
+    done = earlier.fields.rows if earlier.fields else 0
+    remaining = plan.fields_bytes * (1 - done / max(1, plan.fields_networks))
+    require_space(path.absolute().parent, int(2 * plan.snapshot_bytes + remaining))
+    return Start(spec, plan, earlier, "extend" if earlier.networks_planned != plan.networks else "resume")
+
+
+def segment_rows(plan: RunPlan) -> int:
+    """Return the networks in a segment of kept outputs: whole blocks, about 16 MiB."""
+    row = max(1, plan.fields_bytes // max(1, plan.fields_networks))
+    blocks = max(1, (16 << 20) // (row * plan.block_size))
+    return blocks * plan.block_size
+
+
+def outputs_folder(path: Path) -> Path:
+    """Return the folder of the kept outputs of a result file."""
+    return fields_folder(path)
