@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nnft.theory.absolute_moments import four_point_average
 from nnft.theory.activations import Activation, Array
 from nnft.theory.angular import angular_nodes
 from nnft.theory.cumulants import pairings, set_partitions
+from nnft.theory.nested_averages import nested_four_point_average
 from nnft.theory.quadrature import range_factor, trapezoid_nodes, trapezoid_step
 
 Indices = NDArray[np.intp]
@@ -35,7 +37,7 @@ def product_nodes(sigma: Activation, covariance: Array, factors: int) -> Iterato
     sigma : Activation
         The activation.
     covariance : ndarray, shape (k, k)
-        Covariance of the arguments; rank at most 4, or 3 for kinked activations.
+        Covariance of the arguments; rank at most 3.
     factors : int
         Number of factors; for kinked activations only this number is integrated correctly.
     """
@@ -62,7 +64,7 @@ def product_average(sigma: Activation, covariance: Array) -> float:
     Raises
     ------
     UsageError
-        If no closed form exists and the rank is above 4 (3 for kinked activations).
+        If no closed form exists and the rank is above 3, or above 4 for four factors.
     """
     covariance = np.atleast_2d(np.asarray(covariance, dtype=np.float64))
     size = covariance.shape[0]
@@ -72,6 +74,10 @@ def product_average(sigma: Activation, covariance: Array) -> float:
         return _trigonometric_product(sigma.name, covariance)
     if sigma.name == "linear":
         return 0.0 if size % 2 else _wick_sum(covariance)
+    if size == 4 and range_factor(covariance).shape[1] == 4:
+        if sigma.kinked:
+            return four_point_average(sigma, covariance)
+        return nested_four_point_average(sigma, covariance)
     total = 0.0
     for z, weights in product_nodes(sigma, covariance, size):
         total += float(np.sum(np.prod(sigma(z), axis=0) * weights))
@@ -106,11 +112,6 @@ def pair_product_average(sigma: Activation, kernel: Array) -> Array:
     -------
     ndarray, shape (Q, Q), Q = P (P + 1) / 2
         Exactly symmetric.
-
-    Raises
-    ------
-    UsageError
-        For kinked activations when four inputs are linearly independent.
     """
     first, second = pair_indices(kernel.shape[0])
     pairs = list(zip(first.tolist(), second.tolist(), strict=True))
@@ -129,7 +130,8 @@ def _fill_products(sigma: Activation, kernel: Array, known: dict[tuple[int, ...]
             known[key] = product_average(sigma, kernel[np.ix_(key, key)])
         return
     points = kernel.shape[0]
-    for subset in itertools.combinations(range(points), min(points, 4)):
+    group = points if range_factor(kernel).shape[1] <= 3 else 3
+    for subset in itertools.combinations(range(points), group):
         keys = [key for key, value in known.items() if math.isnan(value) and set(key) <= set(subset)]
         if not keys:
             continue
@@ -140,6 +142,8 @@ def _fill_products(sigma: Activation, kernel: Array, known: dict[tuple[int, ...]
                 a, b, c, d = (values[subset.index(i)] for i in key)
                 totals[position] += float(np.sum(a * b * c * d * weights))
         known.update(zip(keys, totals.tolist(), strict=True))
+    for key in [key for key, value in known.items() if math.isnan(value)]:
+        known[key] = product_average(sigma, kernel[np.ix_(key, key)])
 
 
 def activation_cumulant(sigma: Activation, covariance: Array, pairs: Sequence[tuple[int, int]]) -> float:

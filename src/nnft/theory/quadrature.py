@@ -7,7 +7,6 @@ Weideman, SIAM Review 56, 385 (2014)).
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -16,7 +15,7 @@ import numpy as np
 from nnft.errors import NumericalError, UsageError
 from nnft.theory.activations import Activation, Array
 
-MAX_DIMENSION = 4
+MAX_DIMENSION = 3
 _ERROR_EXPONENT = 42.0
 _RANK_TOLERANCE = 1e-14
 _CHUNK = 1 << 19
@@ -115,18 +114,14 @@ def trapezoid_nodes(factor: Array, step: float) -> Iterator[tuple[Array, Array]]
     grids = np.meshgrid(*([nodes] * inner), indexing="ij")
     base = factor[:, rank - inner :] @ np.stack([g.ravel() for g in grids])
     base_weights = weights if inner == 1 else np.outer(weights, weights).ravel()
+    if rank < MAX_DIMENSION:
+        yield base, base_weights
+        return
     group = max(1, _CHUNK // base_weights.size)
-    outer = itertools.product(range(nodes.size), repeat=rank - inner)
-    for batch in _batches(outer, group):
-        index = np.array(batch, dtype=np.intp).reshape(len(batch), rank - inner)
-        shift = factor[:, : rank - inner] @ nodes[index].T
-        z = (shift[:, :, None] + base[:, None, :]).reshape(size, -1)
-        yield z, (np.prod(weights[index], axis=1)[:, None] * base_weights).ravel()
-
-
-def _batches(items: Iterator[tuple[int, ...]], size: int) -> Iterator[tuple[tuple[int, ...], ...]]:
-    while batch := tuple(itertools.islice(items, size)):
-        yield batch
+    for start in range(0, nodes.size, group):
+        part = slice(start, start + group)
+        z = (np.outer(factor[:, 0], nodes[part])[:, :, None] + base[:, None, :]).reshape(size, -1)
+        yield z, np.outer(weights[part], base_weights).ravel()
 
 
 def gaussian_average(function: Callable[[Array], Array], covariance: Array, step: float) -> Array:
@@ -137,7 +132,7 @@ def gaussian_average(function: Callable[[Array], Array], covariance: Array, step
     function : callable
         Maps z of shape (k, N) to an array of shape (..., N); must be analytic near the real axis.
     covariance : ndarray, shape (k, k)
-        Positive semidefinite; its rank may be at most 4, null directions are not integrated.
+        Positive semidefinite; its rank may be at most 3, null directions are not integrated.
     step : float
         Step of the whitened variable, for instance from `trapezoid_step`.
 

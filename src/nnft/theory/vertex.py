@@ -55,11 +55,6 @@ def second_layer_vertex(sigma: Activation, first_kernel: Array, weight_variance:
     -------
     ndarray, shape (Q, Q)
         Over packed pairs; no corrections in 1/n.
-
-    Raises
-    ------
-    UsageError
-        For kinked activations when four inputs are linearly independent.
     """
     first, second = pair_indices(first_kernel.shape[0])
     mean = kernel_average(sigma, first_kernel)[first, second]
@@ -110,7 +105,7 @@ def layer_predictions(
     Raises
     ------
     UsageError
-        If the numbers of layers do not fit, or for kinked activations with four independent inputs.
+        If the numbers of layers do not fit.
     """
     if len(weight_variances) != len(widths) + 1 or len(bias_variances) != len(widths) + 1:
         raise UsageError(
