@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api.h"
+
 static int heap_overflow(int index)
 {
     int *p = malloc(8 * sizeof *p);
@@ -46,6 +48,22 @@ static int shift_too_far(int index)
     return 1 << bits;
 }
 
+/* The core draws one group of 16 normals into room for 15: shows that the core's own vector stores
+ * are watched, on the named instruction set. */
+static int core_overflow(const char *name)
+{
+    for (int isa = 0; isa < NNFT_ISA_COUNT; isa++) {
+        const nnft_core_table *core = nnft_core(isa);
+        if (!core || strcmp(core->name, name) != 0) continue;
+        double *p = malloc(15 * sizeof *p);
+        core->normals_d(1, 1, 1, 0, 1, p);
+        int found = p[0] > 0;
+        free(p);
+        return found;
+    }
+    exit(77);
+}
+
 int main(int argc, char **argv)
 {
     const char *fault = argc > 1 ? argv[1] : "";
@@ -55,7 +73,7 @@ int main(int argc, char **argv)
     else if (strcmp(fault, "freed") == 0) found = use_after_free(zero);
     else if (strcmp(fault, "signed") == 0) found = signed_overflow(zero);
     else if (strcmp(fault, "shift") == 0) found = shift_too_far(zero);
-    else if (strcmp(fault, "clean") != 0) return 2;
+    else if (strcmp(fault, "clean") != 0) found = core_overflow(fault);
     printf("%s: ran to the end (%d)\n", fault, found);
     return 0;
 }
