@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from nnft.spec.fields import EXACT_INTEGERS, Integer, Real, Table, as_sequence, word_or_number
 from nnft.spec.problems import mistake, shown
@@ -24,7 +24,7 @@ LabelsOrAuto = Annotated[Annotated[Labels, Tag("<one>")] | AutoWord, Discriminat
 KeptOrAll = Annotated[
     Annotated[Kept, Tag("<one>")] | Annotated[Literal["all"], Tag("<word>")], Discriminator(word_or_number)
 ]
-Orders = Annotated[tuple[Integer, ...], BeforeValidator(as_sequence)]
+Orders = Annotated[tuple[Integer, ...], as_sequence(4)]
 
 
 def draw_seed() -> int:

@@ -6,11 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nnft.spec.fields import MOST_COORDINATES, Integer, Points, Real, Table
+from nnft.spec.fields import MOST_COORDINATES, MOST_POINTS, Integer, Points, Real, Table
 from nnft.spec.problems import mistake, shown
 
 LARGEST_COORDINATE = 1e100
-MOST_POINTS = 10**5
 
 Coordinate = Annotated[Real, Field(ge=-LARGEST_COORDINATE, le=LARGEST_COORDINATE)]
 Seed = Annotated[Integer, Field(ge=0, le=2**128 - 1)]

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from nnft.errors import CardError, DataFileError
 from nnft.spec import generators
 from nnft.spec.csv_points import parse_csv
-from nnft.spec.inputs import LARGEST_COORDINATE, MOST_POINTS, InputsSpec
+from nnft.spec.fields import MOST_POINTS
+from nnft.spec.inputs import LARGEST_COORDINATE, InputsSpec
 from nnft.spec.npy_points import as_points, parse_npy
 from nnft.spec.problems import line, shown
 from nnft.spec.regular_file import named, open_regular, read_regular

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from nnft.spec.fields import Integer, Real, Table, VariancePerLayer, as_sequence
+from nnft.spec.fields import MOST_HIDDEN_LAYERS, Integer, Real, Table, VariancePerLayer, as_sequence
 from nnft.spec.problems import mistake
 
 ActivationName = Literal[
@@ -43,12 +43,11 @@ ACTIVATIONS: dict[ActivationName, tuple[tuple[str, float], ...]] = {
 """Names and default values of the parameters of every activation, in order."""
 
 LARGEST_WIDTH = 10**7
-MOST_HIDDEN_LAYERS = 4000
 
 Width = Annotated[Integer, Field(ge=1, le=LARGEST_WIDTH)]
-Widths = Annotated[tuple[Width, ...], BeforeValidator(as_sequence)]
+Widths = Annotated[tuple[Width, ...], as_sequence(MOST_HIDDEN_LAYERS)]
 Parameter = Annotated[Real, Field(ge=-1e6, le=1e6)]
-Parameters = Annotated[tuple[Parameter, ...], BeforeValidator(as_sequence)]
+Parameters = Annotated[tuple[Parameter, ...], as_sequence(8)]
 
 
 class NetworkSpec(Table):
@@ -77,7 +76,6 @@ class NetworkSpec(Table):
 
     kind: Literal["mlp"] = Field("mlp", description='"mlp"')
     widths: Widths = Field(
-        max_length=MOST_HIDDEN_LAYERS,
         description=f"a list of at most {MOST_HIDDEN_LAYERS} whole numbers from 1 to {LARGEST_WIDTH}",
     )
     activation: ActivationName = Field(description="one of " + ", ".join(ACTIVATIONS))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import io
+import ast
 import math
+import re
+from typing import TypeGuard
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from nnft.errors import DataFileError
+from nnft.errors import DataFileError, shorten
 from nnft.spec.fields import EXACT_INTEGERS, MOST_COORDINATES
 from nnft.spec.problems import line, shown
 
 LARGEST_HEADER = 10_000
+
+_MAGIC = b"\x93NUMPY"
+_VERSIONS = (b"\x01\x00", b"\x02\x00", b"\x03\x00")
+_REAL = re.compile(r"[<>=|]?[biuf]\d{1,2}")
 
 
 def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
@@ -36,22 +41,11 @@ def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
         Foreign, truncated, holding Python objects or anything but real numbers, of an impossible shape, with
         integers above 2^53, or with values that are not finite.
     """
-    shape, fortran_order, dtype, offset = _header(data, name)
-    if dtype.hasobject:
-        raise DataFileError(
-            line(
-                "Python objects",
-                "",
-                f"dtype {shown(str(dtype))}",
-                "save real numbers; nothing is unpickled",
-                name,
-            )
-        )
-    if dtype.kind not in "biuf":
-        raise DataFileError(line("wrong dtype", "", shown(str(dtype)), "save real numbers", name))
-    if len(shape) != 2 or any(not isinstance(length, int) or length < 1 for length in shape):
+    header, offset = _header(data, name)
+    dtype, shape = _dtype(header["descr"], name), header["shape"]
+    if not _is_shape(shape):
         advice = "save a two-dimensional array, one row for each point"
-        raise DataFileError(line("wrong shape", "", shown(str(shape)), advice, name))
+        raise DataFileError(line("wrong shape", "", _text(shape), advice, name))
     count = math.prod(shape)
     if count > MOST_COORDINATES:
         raise DataFileError(line("too many numbers", "", shown(count), f"at most {MOST_COORDINATES}", name))
@@ -61,7 +55,7 @@ def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
         got = f"{found} bytes of data"
         raise DataFileError(line(what, "", got, f"expected {expected} bytes; copy the file again", name))
     array = np.frombuffer(data, dtype=dtype, count=count, offset=offset)
-    array = array.reshape(shape, order="F" if fortran_order else "C")
+    array = array.reshape(shape, order="F" if header["fortran_order"] is True else "C")
     return as_points(array, name)
 
 
@@ -93,23 +87,54 @@ def as_points(array: NDArray[np.generic], name: str) -> NDArray[np.float64]:
     return points
 
 
-def _header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
-    file = io.BytesIO(data)
+def _header(data: bytes, name: str) -> tuple[dict[str, object], int]:
+    """Return the header's dictionary and the number of bytes before the data."""
+    width = 2 if data[6:7] == b"\x01" else 4
+    start = len(_MAGIC) + 2 + width
+    length = int.from_bytes(data[start - width : start], "little")
+    text = data[start : start + length]
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        what = "not a NumPy array file"
+    elif data[6:8] not in _VERSIONS:
+        what = "unknown format version"
+    elif length > LARGEST_HEADER or len(text) < length:
+        what = "damaged or truncated header"
+    else:
+        try:
+            header = ast.literal_eval(text.decode("utf-8").strip())
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            header = None
+        if isinstance(header, dict) and set(header) == {"descr", "fortran_order", "shape"}:
+            return header, start + length
+        what = "damaged header"
+    got = f"{len(data)} bytes beginning {data[:8].hex() or 'with nothing'}"
+    raise DataFileError(line(what, "", got, "save the array with numpy.save", name))
+
+
+def _dtype(description: object, name: str) -> np.dtype[np.generic]:
+    if isinstance(description, str) and _REAL.fullmatch(description):
+        try:
+            return np.dtype(description)
+        except TypeError:
+            pass
+    if "O" in _text(description):
+        what, advice = "Python objects", "save real numbers; nothing is ever unpickled"
+    else:
+        what, advice = "wrong dtype", "save real numbers"
+    raise DataFileError(line(what, "", f"dtype {_text(description)}", advice, name))
+
+
+def _is_shape(shape: object) -> TypeGuard[tuple[int, int]]:
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == 2
+        and all(type(length) is int and 1 <= length < 2**63 for length in shape)
+    )
+
+
+def _text(value: object) -> str:
+    """Return a header value as text; only a hexadecimal number can be too long for that."""
     try:
-        version = npy_format.read_magic(file)
-        read = {
-            (1, 0): npy_format.read_array_header_1_0,
-            (2, 0): npy_format.read_array_header_2_0,
-        }[version if version != (3, 0) else (2, 0)]
-        shape, fortran_order, dtype = read(file, max_header_size=LARGEST_HEADER)
-    except KeyError:
-        raise DataFileError(
-            line("unknown format version", "", shown(str(version)), "save it with numpy.save", name)
-        ) from None
-    except (ValueError, EOFError, OSError, TypeError, SyntaxError, RecursionError, MemoryError):
-        what = (
-            "not a NumPy array file" if data[:6] != npy_format.MAGIC_PREFIX else "damaged or truncated header"
-        )
-        got = f"{len(data)} bytes beginning {data[:8].hex() or 'with nothing'}"
-        raise DataFileError(line(what, "", got, "save it with numpy.save", name)) from None
-    return shape, fortran_order, dtype, file.tell()
+        return shorten(value, 40)
+    except ValueError:
+        return "a number of thousands of digits"

@@ -97,9 +97,9 @@ def card_error(model: type[BaseModel], errors: Sequence[ErrorDetails], file: str
     file : str, optional
         Name of the card, put in front of the key.
     """
-    lines = list(dict.fromkeys(_describe(model, error, file) for error in errors))
-    if len(lines) > MOST_LINES:
-        lines[MOST_LINES:] = [f"{len(lines) - MOST_LINES} more mistakes of this card are not shown"]
+    lines = [_describe(model, error, file) for error in errors[:MOST_LINES]]
+    if len(errors) > MOST_LINES:
+        lines.append(f"{len(errors) - MOST_LINES} more mistakes of this card are not shown")
     return CardError(lines)
 
 

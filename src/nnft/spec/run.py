@@ -246,9 +246,9 @@ class RunSpec(Table):
         """
         resolution = self.resolution
         network = self.network.model_dump()
-        inputs = self.inputs.model_dump(exclude_none=True)
-        if self.inputs.file is not None and (digest := self.mesh().file_sha256) is not None:
-            inputs["sha256"] = digest
+        inputs = self.inputs
+        if inputs.file is not None:
+            inputs = inputs.model_copy(update={"sha256": self.mesh().file_sha256})
         ensemble = self.ensemble.model_dump() | {"block_size": resolution.block_size}
         estimate = self.estimate.model_dump() | {
             "outputs": resolution.outputs,
@@ -259,7 +259,7 @@ class RunSpec(Table):
             {
                 "version": self.version,
                 "network": network,
-                "inputs": inputs,
+                "inputs": inputs.model_dump(exclude_none=True),
                 "ensemble": ensemble,
                 "estimate": estimate,
                 "store": self.store.model_dump(),
