@@ -102,13 +102,7 @@ class Run:
     @cached_property
     def estimator(self) -> CorrelatorEstimator:
         """The estimator behind all results, with its bins."""
-        arrays = dict(self.stored.accumulators)
-        for name in list(arrays):
-            if name.startswith("state/"):
-                key = name.removeprefix("state/").replace("layer_shift_", "layer_shift/")
-                arrays[key] = arrays.pop(name)
-        arrays.setdefault("layers", np.zeros(0))
-        return CorrelatorEstimator.from_arrays(arrays)
+        return CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(self.stored.accumulators))
 
     def connected(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
         """Return the connected correlator (joint cumulant) of `order` outputs.

@@ -23,8 +23,6 @@ from nnft.store.segments import FieldWriter
 from nnft.store.snapshot import HistoryEntry, RunSnapshot
 from nnft.store.writer import write_snapshot
 
-STATE = ("layout", "orders", "layers")
-STATE_PREFIX = "layer_shift/"
 QUICK_NUMBERS = 1 << 22
 """Replicates of estimates that a snapshot of an unfinished run may compute."""
 
@@ -125,7 +123,7 @@ class Checkpoints:
             **self._fixed,
             updated_at=utc_now(),
             networks_done=engine.networks_done,
-            accumulators=accumulator_arrays(engine.estimator),
+            accumulators={name: array for name, array in engine.estimator.to_arrays().items() if array.size},
             runtime=runtime,
             estimates=estimates,
             theory=theory or {},
@@ -133,19 +131,6 @@ class Checkpoints:
         )
         self._expected = write_snapshot(self.path, snapshot, expected=self._expected)
         self.seconds = time.monotonic() - begun
-
-
-def accumulator_arrays(estimator: CorrelatorEstimator) -> dict[str, npt.NDArray[Any]]:
-    """Return the estimator's arrays under the names of ``/accumulators``."""
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name, array in estimator.to_arrays().items():
-        if name in STATE:
-            arrays[f"state/{name}"] = array.astype(np.float64)
-        elif name.startswith(STATE_PREFIX):
-            arrays["state/" + name.replace("/", "_")] = array
-        else:
-            arrays[name] = array
-    return {name: array for name, array in arrays.items() if array.size}
 
 
 def all_estimates(estimator: CorrelatorEstimator) -> dict[str, dict[str, Any]]:

@@ -216,7 +216,7 @@ class Session:
         def make() -> Engine:
             estimator = None
             if start.earlier is not None:
-                estimator = CorrelatorEstimator.from_arrays(restored_arrays(start.earlier.accumulators))
+                estimator = CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(start.earlier.accumulators))
             return Engine(start.spec, start.plan, estimator)
 
         engine: Engine = self._in_slices(make)
@@ -286,15 +286,6 @@ class Session:
 def start_dtype(engine: Engine) -> str:
     """Return the number type of kept outputs."""
     return "float32" if engine.plan.precision == "float32" else "float64"
-
-
-def restored_arrays(accumulators: Any) -> dict[str, Any]:
-    """Return accumulators under the names that the estimator knows."""
-    arrays: dict[str, Any] = {"layers": np.zeros(0)}
-    for name, array in accumulators.items():
-        key = name.removeprefix("state/").replace("layer_shift_", "layer_shift/")
-        arrays[key] = array
-    return arrays
 
 
 def _theory(start: Start) -> dict[str, np.ndarray[Any, Any]]:
