@@ -73,14 +73,13 @@ class LinearMetric(Generic[Number]):
         self._start: list[list[Number]] = [
             [self._biases[0] + self._weights[0] * q for q in row] for row in gram
         ]
-        self._known: dict[tuple[int, Matching], Number] = {}
+        self._known: dict[tuple[int, tuple[tuple[int, ...], ...]], Number] = {}
         self.one: Number = self._weights[0] ** 0
 
     def moment(self, pairs: Sequence[Pair]) -> Number:
         """Expectation of a product of metric entries, given as pairs of input indices."""
         labels = tuple(a for pair in pairs for a in pair)
         matching = tuple((2 * i, 2 * i + 1) for i in range(len(pairs)))
-        self._known.clear()
         return self._moment(len(self._widths), matching, labels)
 
     def product_moment(self, inputs: Sequence[int]) -> Number:
@@ -112,8 +111,9 @@ class LinearMetric(Generic[Number]):
             for a, b in matching:
                 result = result * self._start[labels[a]][labels[b]]
             return result
-        if (layer, matching) in self._known:
-            return self._known[layer, matching]
+        key = layer, tuple(sorted(tuple(sorted((labels[a], labels[b]))) for a, b in matching))
+        if key in self._known:
+            return self._known[key]
         weight, bias, total = self._weights[layer], self._biases[layer], self.one - self.one
         for kept in itertools.chain.from_iterable(
             itertools.combinations(matching, size) for size in range(len(matching) + 1)
@@ -121,7 +121,7 @@ class LinearMetric(Generic[Number]):
             constant = bias ** (len(matching) - len(kept))
             if constant:
                 total = total + constant * weight ** len(kept) * self._wishart(layer, kept, labels)
-        self._known[layer, matching] = total
+        self._known[key] = total
         return total
 
     def _wishart(self, layer: int, matching: Matching, labels: tuple[int, ...]) -> Number:
