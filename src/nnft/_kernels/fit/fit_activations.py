@@ -157,14 +157,16 @@ def print_fit(spec: TableSpec) -> None:
     padding = [fits[-1][0]] * (16 - len(fits))
     ordered = [row for row, _ in fits] + padding
     columns = [ordered[(k - spec.first) % 16] for k in range(16)]
-    note = f"{spec.name}: degree {spec.degree}, relative error of the polynomials 2^{float(mp.log(worst, 2)):.1f}"
+    bound = f"2^{float(mp.log(worst, 2)):.1f}"
+    note = f"{spec.name}: degree {spec.degree}, relative error of the polynomials {bound}"
     print_table(f"{spec.name}_table", columns, note, spec.single)
 
 
 def print_polynomial(
-    name: str, function: Function, low: mp.mpf, high: mp.mpf, terms: int, single: bool
+    name: str, function: Function, interval: tuple[mp.mpf, mp.mpf], terms: int, single: bool
 ) -> None:
-    """Print a polynomial that represents `function` on ``[low, high]``, highest power first."""
+    """Print a polynomial that represents `function` on the interval, highest power first."""
+    low, high = interval
     coefficients = interpolate(function, low, high, terms)[::-1]
     rounded = [round_to(c, single) for c in coefficients]
     points = [low + (high - low) * (k + mp.mpf("0.317")) / 200 for k in range(200)]
@@ -193,7 +195,7 @@ def print_exponential(single: bool) -> None:
     def quadratic_part(r: mp.mpf) -> mp.mpf:
         return (mp.expm1(r) - r) / (r * r) if abs(r) > mp.mpf("1e-10") else mp.mpf("0.5") + r / 6
 
-    print_polynomial("expm1", quadratic_part, -step / 2, step / 2, 2 if single else 5, single)
+    print_polynomial("expm1", quadratic_part, (-step / 2, step / 2), 2 if single else 5, single)
 
 
 def print_piecewise(single: bool) -> None:
@@ -213,8 +215,8 @@ def print_trigonometric(single: bool) -> None:
     """Print the kernels of sin and cos in ``x^2`` on ``|x| <= pi/4``; both precisions evaluate in float64."""
     limit = (mp.pi / 4 * mp.mpf("1.0001")) ** 2
     terms, suffix = (3, "_short") if single else (6, "")
-    print_polynomial(f"sin{suffix}", sine_rest, mp.mpf(0), limit, terms, False)
-    print_polynomial(f"cos{suffix}", cosine_rest, mp.mpf(0), limit, terms, False)
+    print_polynomial(f"sin{suffix}", sine_rest, (mp.mpf(0), limit), terms, False)
+    print_polynomial(f"cos{suffix}", cosine_rest, (mp.mpf(0), limit), terms, False)
 
 
 def sine_rest(w: mp.mpf) -> mp.mpf:
