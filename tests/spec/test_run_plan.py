@@ -66,8 +66,14 @@ def test_number_of_labels_limits_the_sectors() -> None:
 def test_layer_components_against_enumeration(points: int) -> None:
     pairs = list(itertools.combinations_with_replacement(range(points), 2))
     products = list(itertools.combinations_with_replacement(pairs, 2))
-    assert layer_components(points, 4, "all") == 3 * (len(pairs) + len(products))
-    assert layer_components(points, 4, "diagonal") == 3 * 2 * len(pairs)
+    diagonal = list(itertools.combinations_with_replacement(range(points), 2))
+    one, two = all_sectors(points, 4, 1), all_sectors(points, 4, 2)
+    assert layer_components(points, 4, "all", False, two) == 3 * (len(pairs) + len(products))
+    assert layer_components(points, 4, "diagonal", False, two) == 3 * (len(pairs) + len(diagonal))
+    assert layer_components(points, 4, "all", True, two) == 2 * (len(pairs) + len(products))
+    assert layer_components(points, 4, "all", True, one) == 2 * len(pairs) + 3 * len(products)
+    assert layer_components(points, 4, "diagonal", True, two) == 2 * len(pairs) + 3 * len(diagonal)
+    assert layer_components(points, 1, "all", True, two) == 0
     assert pair_count(points) == len(pairs)
 
 

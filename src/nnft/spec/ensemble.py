@@ -93,7 +93,7 @@ class EstimateSpec(Table):
     bins : int
         Bins of the jackknife.
     layer_pairs : str
-        ``"all"`` pairs of kernel components in the four-point vertex of a layer, or the ``"diagonal"`` only.
+        Entries of a layer's kernel whose products are averaged: ``"all"``, or the ``"diagonal"`` ones only.
     """
 
     correlators: Orders = Field((2, 4), min_length=1, description="a list out of 2, 4, 6, 8")

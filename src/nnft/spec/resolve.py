@@ -38,7 +38,7 @@ class Resolution:
     sectors : tuple of Sector
         Everything accumulated, every even order up to the highest.
     layer_components : int
-        Components of the layer statistics.
+        Components of the layer statistics beyond those of the correlators.
     normals_per_network, multiply_adds_per_network : int
         Cost of one network.
     """
@@ -97,7 +97,10 @@ def resolve(
     if layer_pairs == "auto":
         layer_pairs = "all" if points <= MOST_POINTS_ALL_LAYER_PAIRS else "diagonal"
     found = all_sectors(points, estimate.correlators[-1], outputs)
-    in_layers = layer_components(points, network.layers, layer_pairs) if estimate.layers else 0
+    in_layers = 0
+    if estimate.layers:
+        conditional = estimate.estimator != "direct"
+        in_layers = layer_components(points, network.layers, layer_pairs, conditional, found)
     components = sum(sector.components for sector in found) + in_layers
     bins, bins_reason = _bins(estimate, components, found, points, in_layers)
     method, method_reason = _method(network, ensemble, points, dimension)

@@ -62,18 +62,32 @@ def all_sectors(points: int, highest_order: int, outputs: int) -> tuple[Sector, 
     )
 
 
-def layer_components(points: int, layers: int, layer_pairs: str) -> int:
-    """Return the components of the kernels and their covariances in the layers 2..L.
+def layer_components(
+    points: int, layers: int, layer_pairs: str, conditional: bool, correlators: tuple[Sector, ...]
+) -> int:
+    """Return the components of the metrics of the layers 2..L and of their products, beyond the correlators.
 
     Parameters
     ----------
     points, layers : int
         Points P and affine layers L.
     layer_pairs : str
-        ``"all"`` pairs of kernel components, or ``"diagonal"``: every component with itself.
+        ``"all"``: products of any two entries of a metric; ``"diagonal"``: of any two entries (a, a).
+    conditional : bool
+        Whether the correlators are built from the metric of layer L: its mean is then that of order 2, and all
+        its products are those of the sector 0011, where these exist.
+    correlators : tuple of Sector
+        What the correlators accumulate.
     """
+    if layers < 2:
+        return 0
     pairs = pair_count(points)
-    return (layers - 1) * (pairs + (pair_count(pairs) if layer_pairs == "all" else pairs))
+    products = pair_count(pairs if layer_pairs == "all" else points)
+    shared = 0
+    if conditional:
+        patterns = {sector.pattern for sector in correlators}
+        shared = pairs + (products if layer_pairs == "all" and "0011" in patterns else 0)
+    return (layers - 1) * (pairs + products) - shared
 
 
 def _partitions(total: int, largest: int, parts: int) -> Iterator[tuple[int, ...]]:
