@@ -1,4 +1,4 @@
-"""Coefficients of unbiased cumulants: published rationals, explicit formulas, exact expectations."""
+"""Coefficients of unbiased cumulants: reference rationals, explicit formulas, exact expectations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE = json.loads(
 @pytest.mark.parametrize(
     "entry", [e for e in REFERENCE if e["id"].startswith("kstat-")], ids=lambda e: e["id"]
 )
-def test_published_values(entry: dict) -> None:
+def test_reference_rationals(entry: dict) -> None:
     data = [[Fraction(x) for x in row] for row in entry["inputs"]["data"]]
     index = entry["inputs"]["index"]
     kind: Kind = "direct" if entry["id"].startswith("kstat-zero-odd") else "general"
@@ -43,7 +43,7 @@ def test_published_values(entry: dict) -> None:
     assert approximate == pytest.approx(entry["values"]["k"]["value"], rel=1e-12)
 
 
-def test_every_published_value_was_checked() -> None:
+def test_every_reference_rational_was_checked() -> None:
     assert sum(entry["id"].startswith("kstat-") for entry in REFERENCE) == 9
 
 

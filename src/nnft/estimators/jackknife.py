@@ -6,7 +6,7 @@ h_j theta - (h_j - 1) theta_(-j), and the variance of theta is
 
     (1/g) sum_j (pseudo_j - theta_J)^2 / (h_j - 1),   theta_J = sum_j pseudo_j / h_j
 
-(Busing, Meijer, van der Leeden 1999, *Statistics and Computing* 9, 3, equations 5-7). For equal bins it
+(Busing, Meijer, van der Leeden 1999, *Statistics and Computing* 9, 3). For equal bins it
 is the usual block jackknife. The estimate itself is left as it is: cumulants are unbiased already.
 """
 

@@ -1,7 +1,7 @@
 """Exact coefficients of unbiased cumulant estimators.
 
 A joint cumulant is a sum over set partitions of products of moments (McCullagh, *Tensor Methods in
-Statistics*, 1987, section 2.3),
+Statistics*, 1987),
 
     kappa = sum_pi (-1)^(|pi|-1) (|pi|-1)! prod_{B in pi} E[X_B].
 

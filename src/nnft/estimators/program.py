@@ -17,8 +17,9 @@ every lane, the value v = sum over t < n_terms of lanes[left] * lanes[right], wh
 left = index[index_offset + 2 (k n_terms + t)] and right follows it. If out_slot >= 0, v is stored in
 slot out_slot + k; if sum_offset >= 0, the sum of v over the lanes is added to sums[sum_offset + k].
 
-Conditional moments obey T_r(c) = sum_j g(c_1, c_j) T_{r-2}(c without 1, j) over slots j of the same
-label (Isserlis 1918); direct moments are T_r(c) = T_{r-2}(c_1..c_{r-2}) f(c_{r-1}) f(c_r).
+Conditional moments obey T_r(c) = sum_j g(c_j, c_r) T_{r-2}(c without j, r) over slots j of the same
+label (Isserlis 1918); direct moments are T_r(c) = T_{r-2}(c_1..c_{r-2}) f(c_{r-1}) f(c_r). The last
+slot is the one that varies fastest, so that neighbouring components share their right operands.
 """
 
 from __future__ import annotations
@@ -147,11 +148,11 @@ def _add_conditional(builder: _Builder) -> None:
     builder.add_stage([(entries, np.zeros_like(entries))], sums="S2:00")
     top = max(layout.orders)
     for name, table in list(layout.tables.items())[1:]:
-        first = table.order - table.multiplicities[-1]
+        last = table.order - 1
         terms = []
-        for partner in range(first + 1, table.order):
-            rest = [slot for slot in range(table.order) if slot not in (first, partner)]
-            entry = pair_index(layout.n_points, table.points[:, first], table.points[:, partner])
+        for partner in range(table.order - table.multiplicities[-1], last):
+            rest = [slot for slot in range(last) if slot != partner]
+            entry = pair_index(layout.n_points, table.points[:, partner], table.points[:, last])
             terms.append((base + entry, _kept_rows(builder, table, rest)))
         builder.add_stage(terms, sums=name, kept=name if table.order < top else None)
 

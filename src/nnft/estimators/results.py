@@ -140,7 +140,7 @@ class LayerKernel:
         Parameters
         ----------
         width : int
-            Width n of layer l - 1 (Roberts, Yaida, Hanin 2022, equation 4.77).
+            Width n of layer l - 1 (Roberts, Yaida, Hanin 2022, chapter 4).
 
         Returns
         -------
