@@ -74,8 +74,8 @@ def layer_components(
     layer_pairs : str
         ``"all"``: products of any two entries of a metric; ``"diagonal"``: of any two entries (a, a).
     conditional : bool
-        Whether the correlators are built from the metric of layer L: its mean is then that of order 2, and all
-        its products are those of the sector 0011, where these exist.
+        Whether the correlators are built from the metric of layer L: its mean is that of order 2, and all its
+        products are those of the sector 0011, where these exist.
     correlators : tuple of Sector
         What the correlators accumulate.
     """
