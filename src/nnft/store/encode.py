@@ -29,7 +29,7 @@ def encode_text(value: str | tuple[str, ...]) -> NDArray[Any]:
     """
     texts = (value,) if isinstance(value, str) else value
     encoded = [text.encode("utf-8") for text in texts]
-    if any(b"\\0" in text for text in encoded):
+    if any(b"\0" in text for text in encoded):
         raise ValueError("text contains the character NUL")
     length = max([1, *(len(text) for text in encoded)])
     array = np.array(encoded, dtype=h5py.string_dtype("utf-8", length))

@@ -70,6 +70,6 @@ def required_members(paths: Iterable[str]) -> list[str]:
             continue
         parent = entry.path.rpartition("@" if entry.kind == "attribute" else "/")[0]
         member = entry.path[len(parent) :]
-        groups = [group for group in present | {""} if _pattern(parent).match(group)]
+        groups = [group for group in present | {"", "/"} if _pattern(parent).match(group)]
         missing += [group + member for group in groups if group + member not in present]
     return sorted(missing)

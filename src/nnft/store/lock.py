@@ -257,7 +257,7 @@ def _read_patiently(lock_path: Path) -> LockHolder | None:
 def _first_line(path: str) -> str:
     """Return an identity that the system keeps in a small file; "unknown" without one."""
     try:
-        return Path(path).read_text(encoding="ascii").strip() or "unknown"
+        return Path(path).read_text(encoding="utf-8").strip() or "unknown"
     except (OSError, UnicodeDecodeError):
         return "unknown"
 
