@@ -33,7 +33,10 @@ NNFT_ROUTINE VR FN(nnft_sigmoid)(VR z)
     VR a = R_(abs)(z), whole, one = R_(set)(1);
     VR u = FN(nnft_decay)(&a, &whole);
     u = R_(scale)(u, whole);
-    return R_(div)(R_(select)(R_(lt)(z, R_(set)(0)), u, one), R_(add)(one, u));
+    VR sum = R_(add)(one, u), lost = R_(sub)(u, R_(sub)(sum, one));
+    VR quotient = R_(div)(R_(select)(R_(lt)(z, R_(set)(0)), u, one), sum);
+    /* the rounding of the sum, taken back to a quarter: its weight 1/sum lies in [1/2, 1] */
+    return R_(fnma)(quotient, R_(mul)(R_(set)((REAL)0.75), lost), quotient);
 }
 
 NNFT_ROUTINE VR FN(nnft_softplus)(VR z)
@@ -52,12 +55,15 @@ NNFT_INLINE VR FN(nnft_relu_derivative)(VR z)
     return R_(select)(R_(le)(z, zero), zero, R_(select)(R_(lt)(zero, z), R_(set)(1), z));
 }
 
+/* (1 + u)^2 */
+NNFT_INLINE VR FN(nnft_square_of_sum)(VR u) { return R_(fma)(u, R_(add)(R_(set)(2), u), R_(set)(1)); }
+
 /* factor u / (1 + u)^2, u = exp(-a) */
 NNFT_ROUTINE VR FN(nnft_bell)(VR a, REAL factor)
 {
     VR whole, y = FN(nnft_decay)(&a, &whole);
-    VR sum = R_(add)(R_(set)(1), R_(scale)(y, whole));
-    return R_(scale)(R_(div)(R_(mul)(R_(set)(factor), y), R_(mul)(sum, sum)), whole);
+    VR square = FN(nnft_square_of_sum)(R_(scale)(y, whole));
+    return R_(scale)(R_(div)(R_(mul)(R_(set)(factor), y), square), whole);
 }
 
 NNFT_INLINE VR FN(nnft_tanh_derivative)(VR z)
@@ -93,8 +99,8 @@ NNFT_ROUTINE VR FN(nnft_silu_derivative)(VR z)
 {
     VR a = R_(abs)(z), whole, one = R_(set)(1);
     VR y = FN(nnft_decay)(&a, &whole);
-    VR u = R_(scale)(y, whole), sum = R_(add)(one, u);
+    VR u = R_(scale)(y, whole);
     VR below = R_(scale)(R_(mul)(y, R_(add)(R_(sub)(one, a), u)), whole);
     VR above = R_(fma)(u, R_(add)(one, a), one);
-    return R_(div)(R_(select)(R_(lt)(R_(set)(0), z), above, below), R_(mul)(sum, sum));
+    return R_(div)(R_(select)(R_(lt)(R_(set)(0), z), above, below), FN(nnft_square_of_sum)(u));
 }

@@ -309,14 +309,14 @@ NNFT_TABLE float nnft_expm1_polynomial_f[2] = {
     0x1.55565c0000000p-3f, 0x1.0001480000000p-1f,
 };
 
-/* sin_short: relative error 2^-23.0; highest power first */
-NNFT_TABLE double nnft_sin_short_polynomial_d[3] = {
-    -0x1.9ac96b052ede0p-13, 0x1.110c282749f3ap-7, -0x1.555552a43b210p-3,
+/* sin_short: relative error 2^-32.4; highest power first */
+NNFT_TABLE double nnft_sin_short_polynomial_d[4] = {
+    0x1.6dbdd26f56d2dp-19, -0x1.a013a6edc8f34p-13, 0x1.11110deeb33b2p-7, -0x1.555555545dd83p-3,
 };
 
-/* cos_short: relative error 2^-24.3; highest power first */
-NNFT_TABLE double nnft_cos_short_polynomial_d[3] = {
-    0x1.9bd86445fb99bp-16, -0x1.6c12d2887c343p-10, 0x1.555554414e3a6p-5,
+/* cos_short: relative error 2^-34.0; highest power first */
+NNFT_TABLE double nnft_cos_short_polynomial_d[4] = {
+    -0x1.25242a3a17327p-22, 0x1.a015c40ec65ecp-16, -0x1.6c16bf5495185p-10, 0x1.5555555502be6p-5,
 };
 
 /* tanh: degree 7, relative error of the polynomials 2^-26.4 */

@@ -214,7 +214,7 @@ def print_piecewise(single: bool) -> None:
 def print_trigonometric(single: bool) -> None:
     """Print the kernels of sin and cos in ``x^2`` on ``|x| <= pi/4``; both precisions evaluate in float64."""
     limit = (mp.pi / 4 * mp.mpf("1.0001")) ** 2
-    terms, suffix = (3, "_short") if single else (6, "")
+    terms, suffix = (4, "_short") if single else (6, "")
     print_polynomial(f"sin{suffix}", sine_rest, (mp.mpf(0), limit), terms, False)
     print_polynomial(f"cos{suffix}", cosine_rest, (mp.mpf(0), limit), terms, False)
 
