@@ -18,7 +18,7 @@ from h5py import h5d, h5p, h5s, h5t
 from nnft.errors import MESSAGE_LIMIT, DataFileError
 from nnft.store.digest import header_digest
 from nnft.store.encode import write_attribute
-from nnft.store.guard import scan
+from nnft.store.guard import AttributeValue, scan
 from nnft.store.reader import read_run
 from nnft.store.snapshot import RunSnapshot
 from nnft.store.validate import describe_form
@@ -26,6 +26,12 @@ from nnft.store.writer import write_snapshot
 
 Make = Callable[..., RunSnapshot]
 Change = Callable[[h5py.File], None]
+
+
+def set_attribute(item: h5py.HLObject, name: str, value: AttributeValue) -> None:
+    """Write an attribute as nnft does, over one of the same name."""
+    item.attrs.pop(name, None)
+    write_attribute(item, name, value)
 
 
 def reseal(path: Path) -> None:
@@ -36,7 +42,7 @@ def reseal(path: Path) -> None:
             name: (describe_form(content.datasets[name].dtype, content.datasets[name].shape), digest)
             for name, digest in content.digests.items()
         }
-        write_attribute(file, "header_sha256", header_digest(content.attributes, forms))
+        set_attribute(file, "header_sha256", header_digest(content.attributes, forms))
 
 
 def refused(path: Path, pattern: str) -> None:
@@ -87,7 +93,7 @@ def test_foreign_hdf5(run_path: Path) -> None:
     ("version", "readable"), [((1, 0), True), ((1, 7), True), ((2, 0), False), ((0, 9), False)]
 )
 def test_format_versions(changed: Callable[..., Path], version: tuple[int, int], readable: bool) -> None:
-    path = changed(lambda file: write_attribute(file, "format_version", version), seal=True)
+    path = changed(lambda file: set_attribute(file, "format_version", version), seal=True)
     if not readable:
         refused(path, "format version .*this nnft reads 1.x")
         return
@@ -98,8 +104,8 @@ def test_format_versions(changed: Callable[..., Path], version: tuple[int, int],
 
 def test_newer_minor_version_may_add_things(changed: Callable[..., Path]) -> None:
     def add(file: h5py.File) -> None:
-        write_attribute(file, "format_version", (1, 1))
-        write_attribute(file, "mood", "good")
+        set_attribute(file, "format_version", (1, 1))
+        set_attribute(file, "mood", "good")
         file.create_group("spectra")["density"] = np.arange(4.0)
 
     with read_run(changed(add, seal=True)) as run:
@@ -136,7 +142,7 @@ def replace(path: str, **arguments: Any) -> Change:
     def change(file: h5py.File) -> None:
         del file[path]
         dataset = file.create_dataset(path, **arguments)
-        write_attribute(dataset, "sha256", "00")
+        set_attribute(dataset, "sha256", "00")
 
     return change
 
@@ -163,7 +169,7 @@ def test_wrong_types_and_shapes(changed: Callable[..., Path], path: str, data: A
 
 def test_wrong_type_of_an_attribute(changed: Callable[..., Path]) -> None:
     refused(
-        changed(lambda file: write_attribute(file, "seed", 5), seal=True), "wrong type of attribute '/@seed'"
+        changed(lambda file: set_attribute(file, "seed", 5), seal=True), "wrong type of attribute '/@seed'"
     )
     for value in (1.5, np.zeros((2, 2), int), h5py.Empty("i8"), np.array([b"a", b"b"]), "text of any length"):
         path = changed(lambda file, value=value: file.attrs.__setitem__("seed", value))
@@ -173,13 +179,13 @@ def test_wrong_type_of_an_attribute(changed: Callable[..., Path]) -> None:
 
 def test_counters_must_agree_with_the_bins(changed: Callable[..., Path]) -> None:
     def commit_more(file: h5py.File) -> None:
-        write_attribute(file, "networks_done", 48)
-        write_attribute(file, "blocks_done", 6)
+        set_attribute(file, "networks_done", 48)
+        set_attribute(file, "blocks_done", 6)
 
     refused(
         changed(commit_more, seal=True), "commit counters contradict the data .*48, .*40 networks in the bins"
     )
-    refused(changed(lambda file: write_attribute(file, "block_size", 0), seal=True), "commit counters")
+    refused(changed(lambda file: set_attribute(file, "block_size", 0), seal=True), "commit counters")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +262,7 @@ def test_virtual_dataset(changed: Callable[..., Path], tmp_path: Path) -> None:
         del file["/mesh/points"]
         layout = h5py.VirtualLayout((3, 2), "f8")
         layout[:] = h5py.VirtualSource(tmp_path / "part.h5", "numbers", (3, 2))
-        write_attribute(file.create_virtual_dataset("/mesh/points", layout), "sha256", "00")
+        set_attribute(file.create_virtual_dataset("/mesh/points", layout), "sha256", "00")
 
     refused(changed(change), "virtual data sets are refused")
 
@@ -269,7 +275,7 @@ def put_foreign_filter(file: h5py.File) -> None:
     properties.set_filter(32099, h5py.h5z.FLAG_OPTIONAL, ())
     space = h5s.create_simple((3, 2))
     dataset = h5d.create(file["/mesh"].id, b"points", h5t.IEEE_F64LE, space, properties)
-    write_attribute(h5py.Dataset(dataset), "sha256", "00")
+    set_attribute(h5py.Dataset(dataset), "sha256", "00")
 
 
 def test_unknown_filter(changed: Callable[..., Path]) -> None:

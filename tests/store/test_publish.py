@@ -19,7 +19,6 @@ import pytest
 from nnft.errors import MESSAGE_LIMIT, EnvironmentRefusal
 from nnft.store import atomic
 from nnft.store.atomic import PREVIOUS_SUFFIX, publish, remove_leftovers, require_space
-from nnft.store.reader import read_run
 from nnft.store.snapshot import RunSnapshot
 from nnft.store.writer import write_snapshot
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5g, h5p
+from h5py import h5a, h5g, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 # The NAME that netCDF-4 gives to the scale of an axis without coordinate values.
@@ -82,8 +82,10 @@ def create_array(
 
 
 def write_attribute(target: h5py.HLObject, name: str, value: str | int | tuple[int, ...]) -> None:
-    """Write a text (fixed-length UTF-8) or 64-bit integers as an attribute."""
-    target.attrs.create(name, encode_text(value) if isinstance(value, str) else np.array(value, "<i8"))
+    """Write a text (fixed-length UTF-8) or 64-bit integers as a new attribute."""
+    data = encode_text(value) if isinstance(value, str) else np.array(value, "<i8")
+    space = h5s.create_simple(data.shape) if data.ndim > 0 else h5s.create(h5s.SCALAR)
+    h5a.create(target.id, name.encode(), h5t.py_create(data.dtype, logical=True), space).write(data)
 
 
 def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

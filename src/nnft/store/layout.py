@@ -70,6 +70,9 @@ def required_members(paths: Iterable[str]) -> list[str]:
             continue
         parent = entry.path.rpartition("@" if entry.kind == "attribute" else "/")[0]
         member = entry.path[len(parent) :]
-        groups = [group for group in present | {"", "/"} if _pattern(parent).match(group)]
+        if "<" in parent:
+            groups = [group for group in present if _pattern(parent).match(group)]
+        else:
+            groups = [parent] if parent in present or parent in ("", "/") else []
         missing += [group + member for group in groups if group + member not in present]
     return sorted(missing)
