@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> None:
     """Run the ``nnft`` command."""
-    from nnft.cli.main import run
-
+    try:
+        from nnft.cli.main import run
+    except KeyboardInterrupt:
+        os.write(2, b"nnft: error: interrupted\n")
+        os._exit(130)
     run()

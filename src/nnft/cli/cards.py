@@ -7,6 +7,8 @@ import json
 
 import click
 
+from nnft.cli.command import StrictCommand
+
 
 @click.command()
 @click.argument("card", type=click.Path())
@@ -28,7 +30,7 @@ def check(card: str, as_json: bool) -> None:
     click.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--example", metavar="NAME", help="Name of an example card.")
 @click.option("--list", "list_all", is_flag=True, help="List the example cards.")
 def card(example: str | None, list_all: bool) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import tempfile
 import traceback
+import warnings
 from typing import Any, NoReturn
 
 import click
 
-from nnft.errors import NnftError
+from nnft.errors import NnftError, StoppedEarly
 
 COMMANDS = {
     "sample": ("sampling", "Sample an ensemble of networks into a result file."),
@@ -72,24 +74,26 @@ def nnft(debug: bool) -> None:
     del debug
 
 
-def fail(message: str, exit_code: int) -> NoReturn:
+def fail(message: str, exit_code: int, kind: str = "error: ") -> NoReturn:
     """Print one line for each mistake on standard error and end."""
-    lines = "".join(f"nnft: error: {line}\n" for line in message.splitlines() or [""])
-    try:
+    lines = "".join(f"nnft: {kind}{line}\n" for line in message.splitlines() or [""])
+    with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(lines)
         sys.stderr.flush()
-    except (OSError, AttributeError):
-        pass
     leave(exit_code)
+
+
+def show_warning(message: Warning | str, *where: object, **more: object) -> None:
+    """Print a warning of any library as one line."""
+    del where, more
+    click.echo("nnft: warning: " + " ".join(str(message).split()), err=True)
 
 
 def leave(exit_code: int) -> NoReturn:
     """End the process at once: no worker thread and no library gets a say."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
     os._exit(exit_code)
 
 
@@ -97,23 +101,24 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
+    warnings.showwarning = show_warning
     try:
         code: Any = nnft.main(args=words, prog_name="nnft", standalone_mode=False)
         leave(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as end:
         leave(end.exit_code)
-    except click.Abort:
-        fail("interrupted", 130)
     except click.ClickException as error:
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             error.show()
             leave(2)
         fail(" ".join(error.format_message().split()), error.exit_code if error.exit_code != 1 else 2)
+    except StoppedEarly as stop:
+        fail(str(stop), stop.exit_code, kind="")
     except NnftError as error:
         if debug:
             traceback.print_exc()
         fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         fail("interrupted", 130)
     except BrokenPipeError:
         os._exit(0)

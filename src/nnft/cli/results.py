@@ -47,6 +47,9 @@ def verify(run: str, checksums_only: bool) -> None:
         raise DataFileError("\n".join(findings))
     click.echo("checksums of all data sets and segments are right")
     if not checksums_only:
+        from nnft.pipeline.machine import check_thread_variables
+
+        check_thread_variables()
         from nnft.pipeline.recompute import recompute_bin
 
         click.echo(recompute_bin(run))

@@ -9,34 +9,29 @@ import sys
 
 import click
 
-
-class Duration(click.ParamType):
-    """Seconds, or a number with s, m, h, or HH:MM:SS."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return seconds."""
-        if isinstance(value, float):
-            return value
-        text = str(value).strip()
-        clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d{2})", text)
-        if clock:
-            hours, minutes, seconds = (int(part or 0) for part in clock.groups())
-            return float(hours * 3600 + minutes * 60 + seconds)
-        plain = re.fullmatch(r"(\d+(?:\.\d*)?)([smh]?)", text)
-        if plain:
-            return float(plain[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[plain[2]]
-        self.fail(f"{text!r} is no time; give 90, 90s, 15m, 2h or 1:30:00", param, ctx)
+from nnft.cli.command import StrictCommand
+from nnft.errors import shorten
 
 
-@click.command()
+def duration(text: str) -> float:
+    """Return the seconds of 90, 90s, 15m, 2h or 1:30:00."""
+    clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d{2})", text.strip())
+    if clock:
+        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return float(hours * 3600 + minutes * 60 + seconds)
+    plain = re.fullmatch(r"(\d+(?:\.\d*)?)([smh]?)", text.strip())
+    if plain:
+        return float(plain[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[plain[2]]
+    raise click.BadParameter(f"{shorten(text)} is no time; give 90, 90s, 15m, 2h or 1:30:00")
+
+
+@click.command(cls=StrictCommand)
 @click.argument("card", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="Result file (HDF5).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing result file.")
 @click.option("--resume", is_flag=True, help="Go on with an existing result file.")
 @click.option("--threads", type=int, help="Threads; default: all that were granted.")
-@click.option("--max-time", type=Duration(), help="Commit and end after this time (90s, 15m, 2h); exit code 75.")
+@click.option("--max-time", type=duration, help="Commit and end after this time, 90s, 15m, 2h; exit code 75.")
 @click.option("--break-lock", is_flag=True, help="Take over the lock of a run on another host.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

@@ -90,7 +90,10 @@ class Checkpoints:
         self._sampling_before = self._runtime.get("seconds_sampling", 0.0)
 
     def commit(
-        self, sampling_seconds: float, final: bool = False, theory: Mapping[str, npt.NDArray[Any]] | None = None
+        self,
+        sampling_seconds: float,
+        final: bool = False,
+        theory: Mapping[str, npt.NDArray[Any]] | None = None,
     ) -> None:
         """Write the kept outputs, then the snapshot that names them.
 
@@ -142,7 +145,8 @@ def all_estimates(estimator: CorrelatorEstimator) -> dict[str, dict[str, Any]]:
         suffix = "" if single else "_" + "".join(map(str, table.pattern))
         if networks >= samples_needed(layout.kind, table.order):
             result = estimator.result(table.order, table.pattern)
-            found[f"connected_{table.order}{suffix}"] = _record(result, layout.kind, table.order, table.pattern)
+            record = _record(result, layout.kind, table.order, table.pattern)
+            found[f"connected_{table.order}{suffix}"] = record
         if networks:
             moment = estimator.moment(table.order, table.pattern)
             found[f"moment_{table.order}{suffix}"] = _record(moment, layout.kind, table.order, table.pattern)

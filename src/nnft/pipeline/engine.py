@@ -99,9 +99,8 @@ class Engine:
             known = self.estimator.layer_shifts.get(layer, self.estimator.shift)
             shift[source : source + pairs] = known
             bases.append((slot, source, pairs))
-        return Accumulation(
-            program.stages, program.index, np.array(bases, dtype=np.int64), shift, program.n_slots, self.plan.bins
-        )
+        table = np.array(bases, dtype=np.int64)
+        return Accumulation(program.stages, program.index, table, shift, program.n_slots, self.plan.bins)
 
     def advance(self, blocks: int) -> tuple[int, FloatArray]:
         """Sample the next blocks; returns the first kept network of them and the kept outputs.

@@ -56,7 +56,7 @@ def check_thread_variables() -> None:
 
 def _positive(name: str, value: str) -> int:
     if not value.strip().isdigit() or int(value) < 1:
-        raise UsageError(f"environment variable {name}: got {value!r}; set a positive whole number or unset it")
+        raise UsageError(f"environment variable {name}: got {value!r}; set a positive number or unset it")
     return int(value)
 
 
@@ -72,7 +72,7 @@ def choose_threads(asked: int | None) -> int:
     if asked is None:
         return granted
     if not 1 <= asked <= granted:
-        raise UsageError(f"number of threads: got {asked}; allowed 1 to {granted}, what this process was granted")
+        raise UsageError(f"number of threads: got {asked}; allowed 1 to {granted}, what was granted")
     return asked
 
 
@@ -115,4 +115,4 @@ def nnft_version() -> str:
     try:
         return version("nnft")
     except ModuleNotFoundError as error:
-        raise EnvironmentRefusal("nnft is not installed: got a bare source tree; run pip install .") from error
+        raise EnvironmentRefusal("nnft not installed: got a bare source tree; run pip install .") from error

@@ -16,6 +16,9 @@ class Progress(Protocol):
     def update(self, done: int, relative_error: float | None) -> None:
         """Note the networks done and the relative error of the connected four-point function."""
 
+    def note(self, text: str) -> None:
+        """Show one line."""
+
     def close(self) -> None:
         """End the display."""
 
@@ -24,6 +27,9 @@ class Silent:
     """Shows nothing."""
 
     def update(self, done: int, relative_error: float | None) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
         """Do nothing."""
 
     def close(self) -> None:
@@ -46,9 +52,11 @@ class Lines:
         rate = (done - self._start_done) / (now - self._start)
         left = (self._total - done) / rate if rate > 0 else float("inf")
         error = "" if relative_error is None else f", relative error of connected G4 {relative_error:.2g}"
-        self._stream.write(
-            f"nnft: {done} of {self._total} networks, {rate:.0f} networks/s, {left:.0f} s left{error}\n"
-        )
+        self.note(f"{done} of {self._total} networks, {rate:.0f} networks/s, {left:.0f} s left{error}")
+
+    def note(self, text: str) -> None:
+        """Write one line."""
+        self._stream.write(f"nnft: {text}\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -70,6 +78,10 @@ class Bar:
         if relative_error is not None:
             self._bar.set_postfix_str(f"G4 error {relative_error:.1%}", refresh=False)
         self._bar.update(done - self._bar.n)
+
+    def note(self, text: str) -> None:
+        """Write one line above the bar."""
+        self._bar.write(f"nnft: {text}", file=self._bar.fp)
 
     def close(self) -> None:
         """Leave the bar as it stands."""

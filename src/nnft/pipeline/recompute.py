@@ -45,8 +45,8 @@ def recompute_bin(path: str | os.PathLike[str]) -> str:
         for name, table in engine.estimator.sums.items():
             if not np.array_equal(table[chosen], stored.accumulators[f"sums/{name}"][chosen]):
                 raise DataFileError(
-                    f"recomputed sums differ in sums/{name}, bin {chosen}: got other numbers than the seed gives "
-                    "on this machine; compare /provenance/build with nnft info"
+                    f"recomputed sums differ in sums/{name}, bin {chosen}: got other numbers than the seed "
+                    "gives on this machine; compare /provenance/build with nnft info"
                 )
         kept = _compare_fields(stored, engine)
     return f"recomputed {blocks} block(s), {networks} networks of bin {chosen}{kept}: bit for bit the same"
@@ -71,5 +71,5 @@ def _compare_fields(stored: StoredRun, engine: Engine) -> str:
     fresh = engine.ensemble.fields(0, count)
     kept = stored.read_fields(0, count)
     if not np.array_equal(fresh.astype(kept.dtype), kept):
-        raise DataFileError("recomputed outputs differ in the stored fields: got other numbers than the seed gives")
+        raise DataFileError("recomputed outputs differ in the stored fields: got others than the seed gives")
     return f" and {count} stored outputs"

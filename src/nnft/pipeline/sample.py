@@ -94,20 +94,20 @@ def sample(
         The run was stopped with everything committed.
     """
     spec = card if isinstance(card, RunSpec) else read_card(card)
-    name = "CARD" if isinstance(card, RunSpec) else str(card)
-    text = None if isinstance(card, RunSpec) else Path(card).read_text(encoding="utf-8-sig")
+    source = None if isinstance(card, RunSpec) else Path(card)
+    text = None if source is None else source.read_text(encoding="utf-8-sig")
     path = Path(output)
     flag = stop or StopFlag()
     say = tell or (lambda remark: None)
     count = choose_threads(threads)
-    check_target(path, spec, overwrite, resume)
+    check_target(path, spec, source, overwrite, resume)
     if not resume:
         make_start(path, spec, resume=False)
     lock = RunLock(path, break_lock=break_lock)
     with lock:
         for message in lock.messages:
             say(message)
-        check_target(path, spec, overwrite, resume)
+        check_target(path, spec, source, overwrite, resume)
         start = make_start(path, spec, resume)
         if start.action == "nothing":
             say(f"already complete: {path} holds all {start.plan.networks} networks")
@@ -115,8 +115,8 @@ def sample(
         for note in start.plan.notes:
             say(note)
         set_threads(min(count, most_threads()))
-        resume_command = f"nnft sample {shlex.quote(name)} -o {shlex.quote(str(path))} --resume"
-        session = Session(path, start, flag, lock, resume_command)
+        words = ["nnft", "sample", _word(source) if source is not None else "CARD", "-o", _word(path)]
+        session = Session(path, start, flag, lock, shlex.join(words))
         session.run(text, provenance(command, count, build_record()), max_seconds, progress)
     return open_run(path)
 
@@ -130,30 +130,30 @@ class Session:
     start : Start
     flag : StopFlag
     lock : RunLock
-    resume_command : str
+    command : str
+        The command of this run without its flags, for the user to repeat.
     """
 
-    def __init__(self, path: Path, start: Start, flag: StopFlag, lock: RunLock, resume_command: str) -> None:
+    def __init__(self, path: Path, start: Start, flag: StopFlag, lock: RunLock, command: str) -> None:
         self._path, self._start, self._flag, self._lock = path, start, flag, lock
-        self._resume_command = resume_command
+        self._command = command
+        self._committed = None if start.earlier is None else start.earlier.networks_done
         self._sampling = 0.0
         self._slice = 1
         self._relative_error: float | None = None
         self._error_time = time.monotonic()
 
-    def run(
-        self, card: str | None, records: dict[str, str], max_seconds: float | None, show: bool
-    ) -> None:
+    def run(self, card: str | None, records: dict[str, str], max_seconds: float | None, show: bool) -> None:
         """Sample until the ensemble is complete or a stop is asked for."""
         begun = time.monotonic()
         start = self._start
         engine = self._engine_in_worker()
+        if self._flag.stopping:
+            raise self._stopped()
         fields = self._field_writer(engine)
-        checkpoints = Checkpoints(
-            self._path, engine, fields, records, card, start.earlier, start.action
-        )
+        checkpoints = Checkpoints(self._path, engine, fields, records, card, start.earlier, start.action)
         if start.earlier is None:
-            checkpoints.commit(0.0)
+            self._commit(checkpoints)
             if fields is not None:
                 fields.remove_beyond()
             elif outputs_folder(self._path).is_dir():
@@ -182,20 +182,25 @@ class Session:
             if max_seconds is not None and time.monotonic() - begun > max_seconds:
                 self._flag.request(75)
             if self._flag.stopping:
-                checkpoints.commit(self._sampling)
-                raise self._stopped(engine.networks_done)
+                self._commit(checkpoints)
+                raise self._stopped()
             first, kept = self._next_slice(engine)
             if fields is not None and len(kept):
                 fields.append(first, kept.astype(start_dtype(engine), copy=False))
             now = time.monotonic()
             interval = max(engine.spec.store.checkpoint_seconds, checkpoints.seconds / COMMIT_SHARE)
-            if self._flag.take_commit() or now - last_commit > interval:
+            asked = self._flag.take_commit()
+            if asked or now - last_commit > interval:
                 if not self._lock.still_held():
                     raise EnvironmentRefusal(
-                        f"lock of {self._path.name} is gone: got no lock of this process; another run may be writing"
+                        f"lock of {self._path.name} is gone: got no lock of this process; "
+                        "another run may be writing"
                     )
-                checkpoints.commit(self._sampling)
+                self._commit(checkpoints)
                 last_commit = time.monotonic()
+            if asked:
+                done = f"{engine.networks_done} of {engine.plan.networks}"
+                display.note(f"{done} networks committed on request")
             self._note_error(engine)
             display.update(engine.networks_done, self._relative_error)
 
@@ -216,7 +221,8 @@ class Session:
         def make() -> Engine:
             estimator = None
             if start.earlier is not None:
-                estimator = CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(start.earlier.accumulators))
+                arrays = {"layers": np.zeros(0)} | dict(start.earlier.accumulators)
+                estimator = CorrelatorEstimator.from_arrays(arrays)
             return Engine(start.spec, start.plan, estimator)
 
         engine: Engine = self._in_slices(make)
@@ -244,16 +250,24 @@ class Session:
             if self._flag.stopping:
                 asked_at = asked_at or time.monotonic()
                 if time.monotonic() - asked_at > PATIENCE_SECONDS:
-                    raise self._stopped(None)
+                    raise self._stopped()
         if "error" in outcome:
             raise outcome["error"]
         return outcome.get("value")
 
-    def _stopped(self, networks: int | None) -> StoppedEarly:
-        done = "the last checkpoint" if networks is None else f"{networks} of {self._start.plan.networks} networks"
-        return StoppedEarly(
-            f"stopped, {done} committed; go on with: {self._resume_command}", self._flag.exit_code or 75
-        )
+    def _commit(self, checkpoints: Checkpoints) -> None:
+        """Publish the state of the run."""
+        checkpoints.commit(self._sampling)
+        self._committed = checkpoints.engine.networks_done
+
+    def _stopped(self) -> StoppedEarly:
+        """Say what is in the file, and the command that goes on from there."""
+        code = self._flag.exit_code or 75
+        if self._committed is None:
+            again = self._command + (" --overwrite" if self._path.exists() else "")
+            return StoppedEarly(f"stopped before anything was written; start again: {again}", code)
+        done = f"{self._committed} of {self._start.plan.networks} networks committed"
+        return StoppedEarly(f"stopped, {done}; go on with: {self._command} --resume", code)
 
     def _field_writer(self, engine: Engine) -> FieldWriter | None:
         if not engine.keeps_fields:
@@ -281,6 +295,11 @@ class Session:
         finite = relative[np.isfinite(relative)]
         self._relative_error = float(np.median(finite)) if len(finite) else None
         self._error_time = now + 20 * (time.monotonic() - now)
+
+
+def _word(path: Path) -> str:
+    """Return a path as a word of a command line that is not taken for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def start_dtype(engine: Engine) -> str:

@@ -57,7 +57,8 @@ class StopFlag:
 def signals_to(flag: StopFlag) -> Iterator[None]:
     """Turn signals into requests: SIGINT, SIGTERM, SIGHUP, SIGXCPU stop, SIGUSR1 commits.
 
-    A second SIGINT within two seconds leaves at once; what was committed stays.
+    A second SIGINT within two seconds leaves at once; what was committed stays. A SIGHUP that is ignored
+    stays ignored, so that a run under ``nohup`` outlives its terminal.
 
     Parameters
     ----------
@@ -78,8 +79,10 @@ def signals_to(flag: StopFlag) -> Iterator[None]:
         del number, frame
         flag.request_commit()
 
-    wanted = {name: stop for name in STOP_SIGNALS} | {name: commit for name in COMMIT_SIGNALS}
+    wanted = dict.fromkeys(STOP_SIGNALS, stop) | dict.fromkeys(COMMIT_SIGNALS, commit)
     numbers = {getattr(signal, name): handler for name, handler in wanted.items() if hasattr(signal, name)}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        del numbers[signal.SIGHUP]
     before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
     try:
         yield

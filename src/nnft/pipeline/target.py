@@ -50,13 +50,14 @@ def read_card(card: str | os.PathLike[str]) -> RunSpec:
     return RunSpec.from_card(Path(card), read_dataset=read_h5_points)
 
 
-def check_target(path: Path, spec: RunSpec, overwrite: bool, resume: bool) -> None:
+def check_target(path: Path, spec: RunSpec, card: Path | None, overwrite: bool, resume: bool) -> None:
     """Refuse a result file that must not be written, before anything is touched.
 
     Raises
     ------
     UsageError
-        Exists and neither overwrite nor resume; no such folder; is an input of the run; not a file.
+        Exists and neither overwrite nor resume; no such folder; is the card or an input of the run; not a
+        file.
     DataFileError
         Resume without a file.
     """
@@ -68,11 +69,14 @@ def check_target(path: Path, spec: RunSpec, overwrite: bool, resume: bool) -> No
     except (OSError, ValueError) as error:
         raise UsageError(f"impossible result file: got {shorten(str(path))}; {error}") from error
     if len(os.fsencode(path.name)) > LONGEST_NAME - 32:
-        raise UsageError(f"name of the result file is too long: got {shorten(path.name)}; use at most 220 bytes")
+        raise UsageError(f"name of the result file is too long: got {shorten(path.name)}; at most 220 bytes")
     if not folder_exists:
-        raise UsageError(f"folder of the result file does not exist: got {shorten(str(path.parent))}; make it first")
+        folder = shorten(str(path.parent))
+        raise UsageError(f"folder of the result file does not exist: got {folder}; make it first")
     if exists and not path.is_file():
         raise UsageError(f"result file is not a regular file: got {shorten(str(path))}; choose another name")
+    if card is not None and exists and path.samefile(card):
+        raise UsageError(f"result file is the card: got {shorten(str(path))}; choose another name")
     source = spec.inputs.file
     if source is not None and exists and _same_file(path, spec, source):
         raise UsageError(f"result file is the input file: got {shorten(str(path))}; choose another name")
@@ -116,8 +120,8 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
         )
     elif earlier.networks_done % earlier.block_size and spec.ensemble.networks > earlier.networks_done:
         problems.append(
-            f"run cannot be extended in ensemble.networks: got {spec.ensemble.networks}; its last block is short "
-            f"({earlier.networks_done} networks are no multiple of the block size {earlier.block_size})"
+            f"run cannot be extended in ensemble.networks: got {spec.ensemble.networks}; its last block is "
+            f"short ({earlier.networks_done} networks are no multiple of the block size {earlier.block_size})"
         )
     if problems:
         raise CardError(problems)

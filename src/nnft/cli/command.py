@@ -1,0 +1,17 @@
+"""A subcommand that takes every option at most once."""
+
+from __future__ import annotations
+
+import click
+
+
+class StrictCommand(click.Command):
+    """Refuses an option that is given twice: which value was meant is not guessed."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words after the command's name."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in given:
+            if isinstance(parameter, click.Option) and given.count(parameter) > 1 and not parameter.is_flag:
+                ctx.fail(f"Option {parameter.opts[-1]} given twice; give it once.")
+        return super().parse_args(ctx, args)
