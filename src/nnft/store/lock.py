@@ -25,7 +25,7 @@ from nnft.store.atomic import environment_errors, remove_leftovers, temporary_na
 LOCK_SUFFIX = ".lock"
 _LOCK_LIMIT = 4096
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
-_UNREADABLE_PATIENCE = 0.5
+_UNREADABLE_PATIENCE = 0.3
 
 
 @dataclass(frozen=True)
