@@ -18,6 +18,20 @@
         } \
     } while (0)
 
+/* an odd function, two vectors at a time */
+#define NNFT_OVER_PAIRS(magnitudes, expression) \
+    do { \
+        for (; count >= 2 * VR_LANES; count -= 2 * VR_LANES) { \
+            VR z0 = R_(load)(in), z1 = R_(load)(in + VR_LANES), a[2] = { R_(abs)(z0), R_(abs)(z1) }; \
+            magnitudes(a); \
+            R_(store)(out, FN(nnft_copy_sign)(a[0], z0)); \
+            R_(store)(out + VR_LANES, FN(nnft_copy_sign)(a[1], z1)); \
+            in += 2 * VR_LANES; \
+            out += 2 * VR_LANES; \
+        } \
+        NNFT_OVER_ARRAY(expression); \
+    } while (0)
+
 static void FN(nnft_activate)(int kind, const double *parameters, int64_t count, const REAL *in, REAL *out)
 {
     switch (kind) {
@@ -27,8 +41,8 @@ static void FN(nnft_activate)(int kind, const double *parameters, int64_t count,
         NNFT_OVER_ARRAY(R_(mul)(z, R_(select)(R_(lt)(zero, z), above, below)));
         break;
     }
-    case NNFT_TANH: NNFT_OVER_ARRAY(FN(nnft_tanh)(z)); break;
-    case NNFT_ERF: NNFT_OVER_ARRAY(FN(nnft_erf)(z)); break;
+    case NNFT_TANH: NNFT_OVER_PAIRS(FN(nnft_tanh_magnitudes), FN(nnft_tanh)(z)); break;
+    case NNFT_ERF: NNFT_OVER_PAIRS(FN(nnft_erf_magnitudes), FN(nnft_erf)(z)); break;
     case NNFT_SIN: NNFT_OVER_ARRAY(FN(nnft_sin)(z)); break;
     case NNFT_COS: NNFT_OVER_ARRAY(FN(nnft_cos)(z)); break;
     case NNFT_GELU: NNFT_OVER_ARRAY(FN(nnft_gelu)(z)); break;
@@ -73,4 +87,5 @@ static void FN(nnft_activate_derivative)(
     default: NNFT_OVER_ARRAY(R_(select)(R_(isnan)(z), z, R_(set)(1))); break;
     }
 }
+#undef NNFT_OVER_PAIRS
 #undef NNFT_OVER_ARRAY

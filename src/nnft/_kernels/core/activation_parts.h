@@ -66,6 +66,20 @@ NNFT_INLINE VR FN(nnft_piecewise)(const REAL (*table)[16], int rows, VR a, vu in
         p = R_(fma)(p, t, R_(lookup16)(table[row], index));
     return p;
 }
+
+/* the same for two vectors at once: their chains of operations fill each other's waiting times */
+NNFT_INLINE void FN(nnft_piecewise_pair)(const REAL (*table)[16], int rows, VR *a, const vu *index)
+{
+    VR t0 = R_(sub)(a[0], R_(lookup16)(table[0], index[0]));
+    VR t1 = R_(sub)(a[1], R_(lookup16)(table[0], index[1]));
+    a[0] = R_(lookup16)(table[rows - 1], index[0]);
+    a[1] = R_(lookup16)(table[rows - 1], index[1]);
+#pragma GCC unroll 16
+    for (int row = rows - 2; row > 0; row--) {
+        a[0] = R_(fma)(a[0], t0, R_(lookup16)(table[row], index[0]));
+        a[1] = R_(fma)(a[1], t1, R_(lookup16)(table[row], index[1]));
+    }
+}
 #define NNFT_PIECEWISE(name, a, index) \
     FN(nnft_piecewise)(FN(name), (int)(sizeof FN(name) / sizeof FN(name)[0]), a, index)
 
@@ -87,10 +101,29 @@ NNFT_ROUTINE VR FN(nnft_tanh_magnitude)(VR a)
     return NNFT_PIECEWISE(nnft_tanh_table, a, FN(nnft_octave_index)(a, (REAL)1.5));
 }
 
+NNFT_ROUTINE void FN(nnft_tanh_magnitudes)(VR *a)
+{
+    const int rows = (int)(sizeof FN(nnft_tanh_table) / sizeof FN(nnft_tanh_table)[0]);
+    a[0] = R_(min)(R_(set)(20), a[0]);
+    a[1] = R_(min)(R_(set)(20), a[1]);
+    vu index[2] = { FN(nnft_octave_index)(a[0], (REAL)1.5), FN(nnft_octave_index)(a[1], (REAL)1.5) };
+    FN(nnft_piecewise_pair)(FN(nnft_tanh_table), rows, a, index);
+}
+
 NNFT_ROUTINE VR FN(nnft_erf_magnitude)(VR a)
 {
     a = R_(min)(R_(set)(FN(NNFT_ERF_END)), a);
     return NNFT_PIECEWISE(nnft_erf_table, a, FN(nnft_uniform_index)(a, (REAL)(15 / FN(NNFT_ERF_END))));
+}
+
+NNFT_ROUTINE void FN(nnft_erf_magnitudes)(VR *a)
+{
+    const int rows = (int)(sizeof FN(nnft_erf_table) / sizeof FN(nnft_erf_table)[0]);
+    const REAL end = FN(NNFT_ERF_END);
+    a[0] = R_(min)(R_(set)(end), a[0]);
+    a[1] = R_(min)(R_(set)(end), a[1]);
+    vu index[2] = { FN(nnft_uniform_index)(a[0], 15 / end), FN(nnft_uniform_index)(a[1], 15 / end) };
+    FN(nnft_piecewise_pair)(FN(nnft_erf_table), rows, a, index);
 }
 
 /* exp(a^2/2) times the upper tail of the normal distribution; a at most NNFT_TAIL_END */
