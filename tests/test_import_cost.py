@@ -5,18 +5,24 @@ The slow packages are named one by one; each costs between 0.3 and 5 seconds on 
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SLOW_FOR_HELP = {"numba", "llvmlite", "h5py", "scipy", "pydantic", "xarray", "matplotlib"}
+SLOW_FOR_HELP = "import sys
+from nnft.cli import main
+sys.argv = ['nnft', '--help']
+main()
+"
 SLOW_FOR_READING = {"numba", "llvmlite", "scipy", "pydantic", "click", "xarray", "matplotlib", "tqdm"}
 SLOW_FOR_SAMPLING = {"scipy", "xarray", "matplotlib", "pandas", "mpmath"}
-REPORT = "\nimport json, sys\nprint(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
-HELP = "from nnft.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+HELP = "import sys
+from nnft.cli import main
+sys.argv = ['nnft', '--help']
+main()
+"
 
 CARD = """
 [network]
@@ -34,11 +40,13 @@ correlators = [2, 4]
 
 
 def packages_after(code: str, folder: Path) -> set[str]:
-    """Top-level packages that a fresh interpreter holds after running `code`."""
-    command = [sys.executable, "-P", "-c", code + REPORT]
+    """Top-level packages that a fresh interpreter imports while it runs `code`."""
+    command = [sys.executable, "-P", "-X", "importtime", "-c", code]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert len(lines) > 10
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
 @pytest.fixture(scope="module")
