@@ -182,7 +182,7 @@ def test_of_many_that_find_a_stale_lock_one_wins(run_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, os.pathsep.join(sys.path), str(run_path)]
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    racers = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
+    racers = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]
     time.sleep(0.5)
     for racer in racers:
         assert racer.stdin is not None
@@ -190,7 +190,7 @@ def test_of_many_that_find_a_stale_lock_one_wins(run_path: Path) -> None:
         racer.stdin.flush()
     outputs = [racer.communicate(timeout=30)[0] for racer in racers]
     assert outputs.count("held\n") == 1
-    assert sorted(racer.returncode for racer in racers) == [0, 1, 1, 1]
+    assert sorted(racer.returncode for racer in racers) == [0, 1, 1]
 
 
 def test_left_over_files_are_removed_by_the_next_holder(run_path: Path) -> None:

@@ -172,23 +172,23 @@ def test_every_damage_of_a_segment_is_noticed(stored: Path) -> None:
     data = segment.read_bytes()
     place = data.index(fields(20)[8:16].tobytes())
     rng = np.random.default_rng(20240602)
-    for byte in [*range(place, place + 384, 31), *rng.integers(0, len(data), 60).tolist()]:
-        damaged = bytearray(data)
-        damaged[byte] ^= 1 << int(rng.integers(8))
-        segment.write_bytes(damaged)
-        try:
-            assert np.array_equal(read_fields(stored), fields(20))
-            assert not place <= byte < place + 384
-        except DataFileError:
-            continue
-    for length in (0, 100, len(data) // 2, len(data) - 1):
-        segment.write_bytes(data[:length])
-        with pytest.raises(DataFileError):
-            read_fields(stored)
-    segment.write_bytes(data)
-    shutil.copy(fields_folder(stored) / "segment-000000.h5", segment)
-    with pytest.raises(DataFileError, match="checksum error in the stored fields"):
-        read_fields(stored)
+    with read_run(stored) as run:
+        for byte in [*range(place, place + 384, 31), *rng.integers(0, len(data), 60).tolist()]:
+            damaged = bytearray(data)
+            damaged[byte] ^= 1 << int(rng.integers(8))
+            segment.write_bytes(damaged)
+            try:
+                assert np.array_equal(run.read_fields(8, 16), fields(20)[8:16])
+                assert not place <= byte < place + 384
+            except DataFileError:
+                continue
+        for length in (0, 100, len(data) // 2, len(data) - 1):
+            segment.write_bytes(data[:length])
+            with pytest.raises(DataFileError):
+                run.read_fields(8, 16)
+        shutil.copy(fields_folder(stored) / "segment-000000.h5", segment)
+        with pytest.raises(DataFileError, match="checksum error in the stored fields"):
+            run.read_fields(8, 16)
 
 
 def test_segment_names_cannot_lead_elsewhere(stored: Path, make_snapshot: Make) -> None:

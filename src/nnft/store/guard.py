@@ -233,14 +233,14 @@ def read_attribute(item: h5py.HLObject, name: str, where: str, path: Path) -> At
     """Read an attribute after a look at its size and type: text, integer or tuple of integers."""
     label = f"attribute {shorten(name)} of {shorten(where)} in {shorten(path.name)}"
     identifier = h5a.open(item.id, name.encode("utf-8", "surrogateescape"))
-    size, kind, shape = identifier.get_storage_size(), identifier.dtype.kind, identifier.shape
-    if size > _ATTRIBUTE_LIMIT or math.prod(shape) * identifier.dtype.itemsize > _ATTRIBUTE_LIMIT:
+    size, dtype, shape = identifier.get_storage_size(), identifier.dtype, identifier.shape
+    if size > _ATTRIBUTE_LIMIT or math.prod(shape) * dtype.itemsize > _ATTRIBUTE_LIMIT:
         raise DataFileError(f"{label} is too large: got {size} bytes, limit {_ATTRIBUTE_LIMIT}")
-    if kind not in "Siu" or len(shape) > (0 if kind == "S" else 1):
-        raise DataFileError(f"{label} has a foreign type: got {identifier.dtype} {shape}")
-    value = np.empty(shape, identifier.dtype)
+    if dtype.kind not in "Siu" or len(shape) > (0 if dtype.kind == "S" else 1):
+        raise DataFileError(f"{label} has a foreign type: got {dtype} {shape}")
+    value = np.empty(shape, dtype)
     identifier.read(value)
-    if kind == "S":
+    if dtype.kind == "S":
         return bytes(value[()]).decode("utf-8")
     return tuple(int(number) for number in value) if shape else int(value)
 
