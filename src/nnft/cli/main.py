@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from nnft.errors import NnftError, StoppedEarly
+from nnft.errors import NnftError, StoppedEarly, shorten
 
 COMMANDS = {
     "sample": ("sampling", "Sample an ensemble of networks into a result file."),
@@ -123,13 +123,20 @@ def run(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os._exit(0)
     except MemoryError as error:
-        fail(f"out of memory: got {error or 'no more'}; see nnft check for what the run needs", 4)
-    except OSError as error:
+        fail(f"out of memory: got {shorten(str(error) or 'a refusal', 80)}; see nnft check for what the run needs", 4)
+    except (OSError, ImportError) as error:
         if debug:
             traceback.print_exc()
-        fail(f"the system refuses: got {error.strerror or error} for {error.filename or 'a stream'}", 4)
+        fail(refusal(error), 4)
     except Exception:
         fail(f"a bug in nnft; please send the report {crash_report()} with the output of nnft info", 70)
+
+
+def refusal(error: OSError | ImportError) -> str:
+    """Return the line for a system call or a library that does not work here."""
+    if isinstance(error, ImportError) or not error.strerror:
+        return f"library cannot be loaded: got {shorten(str(error), 80)}; raise the memory limit or reinstall"
+    return f"the system refuses: got {error.strerror} for {shorten(error.filename or 'a stream', 80)}"
 
 
 def crash_report() -> str:

@@ -95,7 +95,7 @@ def make_progress(total: int, done: int, show: bool) -> Progress:
         return Silent()
     try:
         terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        terminal = terminal and os.get_terminal_size(stream.fileno()).columns > 0
+        terminal = terminal and min(os.get_terminal_size(stream.fileno())) > 0
     except (OSError, ValueError):
         terminal = False
     return Bar(total, done, stream) if terminal else Lines(total, done, stream)
