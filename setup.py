@@ -1,5 +1,7 @@
 """Build of the C core: the one thing that pyproject.toml cannot describe without an experimental table."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
 setup(
@@ -13,13 +15,17 @@ setup(
                 "core/isa_avx2.c",
                 "core/isa_portable.c",
             )],
-            depends=[f"src/nnft/_kernels/core/{name}" for name in (
-                "simd.h", "philox.h", "normals.h", "activations.h", "collapsed.h", "explicit.h",
-                "accumulate.h", "api.h",
-            )],
+            depends=sorted(glob("src/nnft/_kernels/core/*.h")),
             define_macros=[("Py_LIMITED_API", "0x030b0000")],
             py_limited_api=True,
-            extra_compile_args=["-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
+            extra_compile_args=[
+                "-std=gnu11",
+                "-O3",
+                "-ffp-contract=off",
+                "-fno-math-errno",
+                "-fvisibility=hidden",
+                "-Wno-psabi",
+            ],
         )
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

@@ -68,13 +68,13 @@ static uint64_t test_factor(void)
     return 0;
 }
 
-enum { BASE = 6, STAGES = 8, LONGEST = 19, MOST_TERMS = 15 };
-/* terms of each stage; every stage has another number of components, 1 to 19 */
-static const int64_t terms[STAGES] = { 1, 2, 3, 5, 7, 15, 3, 1 };
-static const int64_t components[STAGES] = { 6, 7, 8, 9, 1, 16, 19, 17 };
+enum { BASE = 24, STAGES = 8, COLUMNS = 6, MOST_TERMS = 7 };
+/* terms of each stage, and the lengths of its two runs; together 1 to 25 components */
+static const int64_t terms[STAGES] = { 1, 2, 3, 5, 7, 4, 6, 1 };
+static const int64_t lengths[STAGES][2] = { { 6, 0 }, { 3, 4 }, { 8, 0 }, { 1, 8 }, { 1, 0 }, { 16, 1 }, { 17, 8 }, { 17, 0 } };
 
 typedef struct {
-    int64_t stages[5 * STAGES], slots, sums, indices;
+    int64_t stages[COLUMNS * STAGES], slots, sums, indices;
     int32_t *index;
 } program;
 
@@ -82,35 +82,48 @@ typedef struct {
 static program make_program(void)
 {
     program p = { .slots = BASE };
-    for (int s = 0; s < STAGES; s++) p.indices += 2 * components[s] * terms[s];
+    for (int s = 0; s < STAGES; s++) p.indices += (lengths[s][1] ? 2 : 1) * (1 + 2 * terms[s]);
     p.index = exact_bytes((size_t)p.indices * sizeof *p.index);
     int64_t at = 0;
     for (int s = 0; s < STAGES; s++) {
         int keep = s % 2, sum = s % 3 != 2;
-        int64_t readable = p.slots, row[5] = { components[s], terms[s], keep ? p.slots : -1, sum ? p.sums : -1, at };
-        memcpy(p.stages + 5 * s, row, sizeof row);
-        for (int64_t i = 0; i < 2 * components[s] * terms[s]; i++)
-            p.index[at++] = (int32_t)((i * 7 + s) % (s < 3 ? BASE : readable));
-        p.slots += keep ? components[s] : 0;
-        p.sums += sum ? components[s] : 0;
+        int64_t count = lengths[s][0] + lengths[s][1], runs = lengths[s][1] ? 2 : 1;
+        int64_t row[COLUMNS] = { count, terms[s], keep ? p.slots : -1, sum ? p.sums : -1, at, runs };
+        memcpy(p.stages + COLUMNS * s, row, sizeof row);
+        for (int64_t r = 0; r < runs; r++) {
+            p.index[at++] = (int32_t)lengths[s][r];
+            for (int64_t i = 0; i < terms[s]; i++) {
+                p.index[at++] = (int32_t)((i * 5 + s + r) % (p.slots - lengths[s][r] + 1));
+                p.index[at++] = (int32_t)((i * 7 + s) % p.slots);
+            }
+        }
+        p.slots += keep ? count : 0;
+        p.sums += sum ? count : 0;
     }
     return p;
+}
+
+static double product(const int32_t *record, int64_t count, int64_t i, int lane, const double *lanes)
+{
+    double v = 0;
+    for (int64_t t = 0; t < count; t++)
+        v += lanes[(record[1 + 2 * t] + i) * NNFT_LANES + lane] * lanes[record[2 + 2 * t] * NNFT_LANES + lane];
+    return v;
 }
 
 static void accumulate_plain(const program *p, double *lanes, double *sums)
 {
     for (int s = 0; s < STAGES; s++) {
-        const int64_t *row = p->stages + 5 * s;
-        for (int64_t k = 0; k < row[0]; k++)
-            for (int lane = 0; lane < NNFT_LANES; lane++) {
-                double v = 0;
-                for (int64_t t = 0; t < row[1]; t++) {
-                    const int32_t *pair = p->index + row[4] + 2 * (k * row[1] + t);
-                    v += lanes[pair[0] * NNFT_LANES + lane] * lanes[pair[1] * NNFT_LANES + lane];
+        const int64_t *row = p->stages + COLUMNS * s;
+        const int32_t *record = p->index + row[4];
+        int64_t k = 0;
+        for (int64_t r = 0; r < row[5]; r++, record += 1 + 2 * row[1])
+            for (int64_t i = 0; i < record[0]; i++, k++)
+                for (int lane = 0; lane < NNFT_LANES; lane++) {
+                    double v = product(record, row[1], i, lane, lanes);
+                    if (row[2] >= 0) lanes[(row[2] + k) * NNFT_LANES + lane] = v;
+                    if (row[3] >= 0) sums[row[3] + k] += v;
                 }
-                if (row[2] >= 0) lanes[(row[2] + k) * NNFT_LANES + lane] = v;
-                if (row[3] >= 0) sums[row[3] + k] += v;
-            }
     }
 }
 

@@ -85,11 +85,14 @@ def test_stages_read_only_slots_that_are_filled() -> None:
     for layout in LAYOUTS:
         program = build_program(layout)
         filled = {
-            "first": min([s for s, _, s, _, _ in program.stages.tolist() if s >= 0] or [program.n_slots])
+            "first": min([s for _, _, s, _, _, _ in program.stages.tolist() if s >= 0] or [program.n_slots])
         }
-        for n_components, n_terms, out_slot, _, offset in program.stages.tolist():
-            slots = program.index[offset : offset + 2 * n_components * n_terms]
-            assert 0 <= slots.min() <= slots.max() < filled["first"]
+        for n_components, n_terms, out_slot, _, offset, n_runs in program.stages.tolist():
+            runs = program.index[offset : offset + n_runs * (1 + 2 * n_terms)].reshape(n_runs, -1)
+            assert runs[:, 0].sum() == n_components
+            assert runs.min() >= 0
+            assert (runs[:, 1::2] + runs[:, :1] - 1).max() < filled["first"]
+            assert runs[:, 2::2].max() < filled["first"]
             if out_slot >= 0:
                 assert out_slot == filled["first"]
                 filled["first"] = out_slot + n_components

@@ -17,11 +17,11 @@ class StageList(Protocol):
 
     @property
     def stages(self) -> npt.NDArray[np.int64]:
-        """Rows [n_components, n_terms, out_slot, sum_offset, index_offset], shape (n_stages, 5)."""
+        """Rows [n_components, n_terms, out_slot, sum_offset, index_offset, n_runs], shape (n_stages, 6)."""
 
     @property
     def index(self) -> npt.NDArray[np.int32]:
-        """Left and right slots, interleaved."""
+        """Runs: length, then left and right slot of every term."""
 
 
 def accumulate_reference(
@@ -38,14 +38,19 @@ def accumulate_reference(
     sums : ndarray of float64, shape (n_sums,)
         Sums over networks, increased by those of the live lanes.
     """
-    for n_components, n_terms, out_slot, sum_offset, offset in program.stages.tolist():
-        slots = program.index[offset : offset + 2 * n_components * n_terms]
-        slots = slots.reshape(n_components, n_terms, 2)
-        values = (lanes[slots[:, :, 0]] * lanes[slots[:, :, 1]]).sum(axis=1)
-        if out_slot >= 0:
-            lanes[out_slot : out_slot + n_components] = values
-        if sum_offset >= 0:
-            sums[sum_offset : sum_offset + n_components] += values.sum(axis=1)
+    for _, n_terms, out_slot, sum_offset, offset, n_runs in program.stages.tolist():
+        record = 1 + 2 * n_terms
+        component = 0
+        for run in program.index[offset : offset + n_runs * record].reshape(n_runs, record).tolist():
+            for i in range(run[0]):
+                value = np.zeros(lanes.shape[1])
+                for left, right in zip(run[1::2], run[2::2], strict=True):
+                    value += lanes[left + i] * lanes[right]
+                if out_slot >= 0:
+                    lanes[out_slot + component] = value
+                if sum_offset >= 0:
+                    sums[sum_offset + component] += value.sum()
+                component += 1
 
 
 FloatArray = npt.NDArray[np.float64]

@@ -12,10 +12,12 @@ base slots
 kept slots
     filled by the stages below.
 
-A stage is a row [n_components, n_terms, out_slot, sum_offset, index_offset]. Its component k has, in
-every lane, the value v = sum over t < n_terms of lanes[left] * lanes[right], where
-left = index[index_offset + 2 (k n_terms + t)] and right follows it. If out_slot >= 0, v is stored in
-slot out_slot + k; if sum_offset >= 0, the sum of v over the lanes is added to sums[sum_offset + k].
+A stage is a row [n_components, n_terms, out_slot, sum_offset, index_offset, n_runs]. Its components
+come in runs of neighbours, n_runs records of 1 + 2 n_terms integers from index[index_offset] on: the
+length of the run, then left_t and right_t of every term t. Component i of a run has, in every lane, the
+value v = sum over t of lanes[left_t + i] * lanes[right_t]. The k-th component of the stage has its v
+stored in slot out_slot + k if out_slot >= 0, and its sum over the lanes added to sums[sum_offset + k]
+if sum_offset >= 0.
 
 Conditional moments obey T_r(c) = sum_j g(c_j, c_r) T_{r-2}(c without j, r) over slots j of the same
 label (Isserlis 1918); direct moments are T_r(c) = T_{r-2}(c_1..c_{r-2}) f(c_{r-1}) f(c_r). The last
@@ -34,7 +36,7 @@ from nnft.estimators.index_table import RankArray, SectorTable, pair_index, sect
 from nnft.estimators.layout import SumLayout
 
 LANES = 16
-STAGE_COLUMNS = 5
+STAGE_COLUMNS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +47,10 @@ class AccumulationProgram:
     ----------
     layout : SumLayout
         Names and places of the sums.
-    stages : ndarray of int64, shape (n_stages, 5)
+    stages : ndarray of int64, shape (n_stages, 6)
         See the module's description.
     index : ndarray of int32, shape (n_index,)
-        Left and right slots, interleaved.
+        Runs of the stages.
     n_slots : int
         Rows of the lane buffer.
     base_slots : dict of str to int
@@ -95,13 +97,14 @@ class _Builder:
         """Append a stage from the left and right slots of each term, one entry a component."""
         slots = np.stack([np.stack(pair, axis=-1) for pair in terms], axis=1).astype(np.int32)
         n_components, n_terms = slots.shape[:2]
+        runs = min((_runs(slots), _runs(slots[:, :, ::-1])), key=len)
         if kept is not None:
             self.kept_slots[kept] = self.reserve(n_components)
         out_slot = -1 if kept is None else self.kept_slots[kept]
         sum_offset = -1 if sums is None else self.layout.slices[sums].start
-        self.stages.append((n_components, n_terms, out_slot, sum_offset, self.n_index))
-        self.index.append(slots.reshape(-1))
-        self.n_index += slots.size
+        self.stages.append((n_components, n_terms, out_slot, sum_offset, self.n_index, len(runs)))
+        self.index.append(runs.reshape(-1))
+        self.n_index += runs.size
 
     def finish(self) -> AccumulationProgram:
         """Return the program."""
@@ -109,6 +112,20 @@ class _Builder:
         return AccumulationProgram(
             self.layout, stages, np.concatenate(self.index), self.n_slots, self.base_slots
         )
+
+
+def _runs(slots: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return the run records of a stage, shape (n_runs, 1 + 2 n_terms).
+
+    Parameters
+    ----------
+    slots : ndarray of int32, shape (n_components, n_terms, 2)
+        Left and right slots. A run goes on while all left slots grow by one and all right slots stay.
+    """
+    steps = (np.diff(slots, axis=0) == np.array([1, 0], dtype=np.int32)).all(axis=(1, 2))
+    starts = np.concatenate([[0], np.flatnonzero(~steps) + 1])
+    lengths = np.diff(starts, append=len(slots)).astype(np.int32)
+    return np.concatenate([lengths[:, None], slots[starts].reshape(len(starts), -1)], axis=1)
 
 
 def build_program(layout: SumLayout) -> AccumulationProgram:

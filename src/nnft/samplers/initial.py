@@ -61,7 +61,7 @@ class Accumulation:
 
     Attributes
     ----------
-    stages : ndarray of int64, shape (n, 5)
+    stages : ndarray of int64, shape (n, 6)
     index : ndarray of int32
     bases : ndarray of int64, shape (m, 3)
         Rows (slot, source, count): where which values of a network go.

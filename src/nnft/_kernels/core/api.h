@@ -44,7 +44,7 @@ typedef struct {
                           double *kernels, double *fields);
     int64_t (*explicit_f)(const int64_t *header, const double *reals, uint64_t network, double *work,
                           double *kernels, double *fields);
-    /* stages: rows (components, terms, out slot, sum offset, index offset); see accumulate.h */
+    /* stages: rows (components, terms, out slot, sum offset, index offset, runs); see accumulate.h */
     void (*accumulate)(const int64_t *stages, int64_t count, const int32_t *index, double *lanes, double *sums);
     /* upper factor of a P x P kernel (full rows), zero rows where the pivot vanishes */
     void (*factor)(int64_t points, double tolerance, double *matrix);
