@@ -32,7 +32,7 @@ help:  ## list the targets
 demo: $(VENV)/.stamp-run  ## sample the digits card and print its correlators
 	@mkdir -p demo
 	$(BIN)/nnft sample $(CARD) -o demo/run.h5 --overwrite
-	$(BIN)/nnft show demo/run.h5
+	@echo "the table again: $(BIN)/nnft show demo/run.h5; from Python: nnft.open(\"demo/run.h5\")"
 
 test: $(VENV)/.stamp-dev  ## the test suite (a few minutes)
 	$(RUN) -m pytest
