@@ -1,0 +1,66 @@
+"""`make` on a machine that lacks something: one line that says what, before anything is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run make in the project's folder, free of the settings of a surrounding make."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    inherited.pop("CC", None)
+    command = ["make", "--no-print-directory", "-C", str(ROOT), *arguments]
+    settings = inherited | environment
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60, check=False)
+
+
+def own_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What the Makefile itself printed on standard error, without make's own epilogue."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("make")]
+
+
+def wrapper(folder: Path, pattern: str) -> Path:
+    """An interpreter that fails when its ``-c`` text contains `pattern`."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\ncase "$2" in *{pattern}*) exit 1 ;; esac\nexec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_complete_machine_passes() -> None:
+    done = make("preflight", f"PYTHON={sys.executable}")
+    assert (done.returncode, own_lines(done)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("CC=/nowhere/cc", "no C compiler"),
+        ("CC=false", "cannot compile"),
+        ("PYTHON=/nowhere/python", "not a Python >= 3.11"),
+        ("PYTHON=false", "not a Python >= 3.11"),
+        ("PYTHON=", "no Python >= 3.11"),
+    ],
+)
+def test_missing_tools_are_named(setting: str, words: str) -> None:
+    done = make("preflight", setting)
+    assert done.returncode != 0
+    assert len(own_lines(done)) == 1
+    assert words in own_lines(done)[0]
+
+
+@pytest.mark.parametrize(("pattern", "words"), [("ensurepip", "venv package"), ("Python.h", "python3-dev")])
+def test_incomplete_python_is_named(pattern: str, words: str, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    done = make(f"{venv}/bin/python", f"PYTHON={wrapper(tmp_path, pattern)}", f"VENV={venv}")
+    assert done.returncode != 0
+    assert len(own_lines(done)) == 1
+    assert words in own_lines(done)[0]
+    assert not venv.exists()
