@@ -79,7 +79,7 @@ class NetworkLaw:
 
 
 def upper_factor_reference(kernel: FloatArray, tolerance: float) -> FloatArray:
-    """Return U with U^T U = kernel, zero rows for null pivots.
+    """Return U with U^T U = kernel, zero rows for null pivots, equal columns for equal points.
 
     Parameters
     ----------
@@ -91,13 +91,19 @@ def upper_factor_reference(kernel: FloatArray, tolerance: float) -> FloatArray:
     rest = np.array(kernel, dtype=np.float64)
     factor = np.zeros_like(rest)
     limits = tolerance * np.diagonal(kernel)
+    first = [next(a for a in range(b + 1) if _same_point(kernel, a, b)) for b in range(len(rest))]
     for k in range(len(rest)):
-        if not rest[k, k] > limits[k]:
+        if first[k] < k or not rest[k, k] > limits[k]:
             continue
         factor[k, k:] = rest[k, k:] * (1.0 / np.sqrt(rest[k, k]))
         for i in range(k + 1, len(rest)):
             rest[i, i:] -= factor[k, i] * factor[k, i:]
-    return factor
+    return factor[:, first]
+
+
+def _same_point(kernel: FloatArray, a: int, b: int) -> bool:
+    """Whether two points have the same entries of the kernel."""
+    return bool(kernel[a, a] == kernel[a, b] == kernel[b, b] and np.array_equal(kernel[a], kernel[b]))
 
 
 def collapsed_layer_reference(law: NetworkLaw, network: int, layer: int, metric: FloatArray) -> FloatArray:
