@@ -32,7 +32,7 @@ METHODS = {
 
 
 @compiled()
-def sample_network(method: int, network: Any, index: Any, work: Any, values: Any, draw: bool) -> int:
+def sample_network(method: int, network: Any, index: Any, work: Any, values: Any, draw: bool) -> Any:
     """One network: conditional metrics of all layers, then its outputs if `draw`; a status."""
     header, reals = network
     pairs = header[1] * (header[1] + 1) // 2

@@ -115,7 +115,8 @@ class InitialEnsemble:
                 f"unknown ensemble: got {activation}, {method}, {precision}; "
                 f"activations are {', '.join(ACTIVATION_KINDS)}"
             )
-        self.n_points, dimension = points.shape
+        self.n_points: int = len(points)
+        dimension = points.shape[1]
         self.layers = len(widths) + 1
         self.outputs = outputs
         self.n_pairs = self.n_points * (self.n_points + 1) // 2
@@ -224,7 +225,9 @@ def first_kernel(points: FloatArray, weight_variance: float, bias_variance: floa
     kernel = np.zeros((len(points), len(points)))
     for feature in points.T:
         kernel += np.multiply.outer(feature, feature)
-    return bias_variance + weight_variance / points.shape[1] * kernel
+    kernel *= weight_variance / points.shape[1]
+    kernel += bias_variance
+    return kernel
 
 
 def _not_finite(network: int, layer: int) -> NumericalError:
