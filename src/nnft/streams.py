@@ -81,5 +81,6 @@ def stream_tag(purpose: Purpose, layer: int) -> int:
         If the layer is out of range.
     """
     if not 0 <= layer < LAYER_LIMIT:
-        raise UsageError(f"layer out of range in a random stream: got {layer}; allowed 0 to {LAYER_LIMIT - 1}")
+        allowed = f"allowed 0 to {LAYER_LIMIT - 1}"
+        raise UsageError(f"layer out of range in a random stream: got {layer}; {allowed}")
     return int(purpose) << 12 | layer

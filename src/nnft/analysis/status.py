@@ -80,7 +80,8 @@ def status_text(state: dict[str, Any]) -> str:
     rate = state["networks_per_second"]
     if rate:
         left = (state["networks_planned"] - state["networks"]) / rate
-        lines.append(f"throughput {rate:,.0f} networks/s" + ("" if state["complete"] else f", {left:.0f} s left"))
+        rest = "" if state["complete"] else f", {left:.0f} s left"
+        lines.append(f"throughput {rate:,.0f} networks/s{rest}")
     if state["relative_error_g4"] is not None:
         lines.append(f"connected G4 relative error {state['relative_error_g4']:.2g}")
     return "\n".join(lines)
