@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from nnft.analysis.run import Run
 from nnft.errors import NumericalError
-from nnft.estimators.results import Correlator, Estimate
+from nnft.estimators.results import Estimate
 
 SHOWN_POINTS = 16
 
@@ -45,73 +46,91 @@ def summary(run: Run) -> dict[str, Any]:
         "networks_per_second": stored.runtime.get("networks_per_second"),
         "stored_outputs": stored.fields.rows if stored.fields else 0,
         "network": run.card["network"],
-        "layers": list(run.estimator.layout.layers),
+        "layers": list(range(2, plan["layers"] + 1)) if run.card["estimate"]["layers"] else [],
     }
-    state["points"] = _points(run) if run.networks else []
-    state["unreliable"] = _unreliable(run) if run.networks else {}
+    columns = _columns(run) if run.networks else {}
+    state["points"] = _points(run, columns) if run.networks else []
+    state["unreliable"] = _unreliable(columns)
     return state
 
 
-def _points(run: Run) -> list[dict[str, Any]]:
-    """One record for each input point."""
-    columns: dict[str, Estimate] = {}
-    for order in _orders(run):
+@dataclass(frozen=True)
+class _Column:
+    """Points, values, errors and flags of one estimate, from the file or computed."""
+
+    indices: npt.NDArray[np.int32]
+    value: npt.NDArray[np.float64]
+    stderr: npt.NDArray[np.float64]
+    unreliable: npt.NDArray[np.bool_]
+
+    def coincident(self) -> npt.NDArray[np.int64]:
+        """Rows with all points equal, in order of the points."""
+        rows = np.flatnonzero((self.indices == self.indices[:, :1]).all(axis=1))
+        return rows[np.argsort(self.indices[rows, 0])]
+
+
+def _columns(run: Run) -> dict[str, _Column]:
+    """Connected correlators by name (G4, G4:0011 ..) and the excess kurtosis.
+
+    Taken from the file where it holds them, as that of every finished run does.
+    """
+    stored = run.stored
+    found: dict[str, _Column] = {}
+    for name in stored.estimate_names:
+        kind, _, rest = name.partition("_")
+        label = "G" + rest.replace("_", ":") if kind == "connected" else name
+        if kind == "connected" or name == "excess_kurtosis":
+            record = stored.estimate(name)
+            flags = record["unreliable"].astype(np.bool_)
+            found[label] = _Column(record["indices"], record["value"], record["stderr"], flags)
+    return found or _computed(run)
+
+
+def _computed(run: Run) -> dict[str, _Column]:
+    found: dict[str, _Column] = {}
+    for table in run.estimator.layout.tables.values():
+        single = len(set(table.pattern)) == 1
+        label = f"G{table.order}" + ("" if single else ":" + "".join(map(str, table.pattern)))
         try:
-            columns[f"G{order}"] = _coincident(run.connected(order))
-            if order == 4:
-                columns["excess_kurtosis"] = run.excess_kurtosis()
+            found[label] = _as_column(run.connected(table.order, table.pattern))
+            if label == "G4":
+                found["excess_kurtosis"] = _as_column(run.excess_kurtosis())
         except NumericalError:
             continue
+    return found
+
+
+def _as_column(estimate: Estimate) -> _Column:
+    return _Column(estimate.indices, estimate.value, estimate.stderr, estimate.unreliable)
+
+
+def _points(run: Run, columns: dict[str, _Column]) -> list[dict[str, Any]]:
+    """One record for each input point."""
     theory = run.nngp_kernel(run.plan["layers"])
-    records = []
-    for point in range(len(run.points)):
-        record: dict[str, Any] = {"point": point}
-        for name, estimate in columns.items():
-            record[name] = {
-                "value": _number(estimate.value[point]),
-                "stderr": _number(estimate.stderr[point]),
-                "unreliable": bool(estimate.unreliable[point]),
+    records: list[dict[str, Any]] = [{"point": point} for point in range(len(run.points))]
+    for name, column in columns.items():
+        if ":" in name:
+            continue
+        for point, row in enumerate(column.coincident()):
+            records[point][name] = {
+                "value": _number(column.value[row]),
+                "stderr": _number(column.stderr[row]),
+                "unreliable": bool(column.unreliable[row]),
             }
-        if theory is not None:
-            record["G2_infinite_width"] = float(theory[point, point])
-        records.append(record)
+    for point, record in enumerate(records if theory is not None else []):
+        record["G2_infinite_width"] = float(theory[point, point])  # type: ignore[index]
     return records
 
 
-def _orders(run: Run) -> list[int]:
-    return sorted({table.order for table in run.estimator.layout.tables.values()})
-
-
-def _coincident(correlator: Correlator) -> Estimate:
-    """The components with all points equal, in order of the points."""
-    indices = correlator.indices
-    rows = np.flatnonzero((indices == indices[:, :1]).all(axis=1))
-    rows = rows[np.argsort(indices[rows, 0])]
-    return Estimate(
-        indices[rows],
-        correlator.value[rows],
-        correlator.stderr[rows],
-        correlator.unreliable[rows],
-        correlator.n_networks,
-        correlator.bin_counts,
-        lambda: correlator.bins[:, rows],
-    )
-
-
-def _unreliable(run: Run) -> dict[str, dict[str, int]]:
-    """How many components of each correlator have an error bar that cannot be trusted."""
-    counts = {}
-    for table in run.estimator.layout.tables.values():
-        try:
-            result = run.connected(table.order, table.pattern)
-        except NumericalError:
-            continue
-        label = "".join(map(str, table.pattern))
-        counts[f"G{table.order}:{label}"] = {
-            "components": len(result.value),
-            "unreliable": int(np.count_nonzero(result.unreliable & (result.stderr > 0))),
+def _unreliable(columns: dict[str, _Column]) -> dict[str, dict[str, int]]:
+    """How many components of each estimate have an error bar that cannot be trusted."""
+    return {
+        name: {
+            "components": len(column.value),
+            "unreliable": int(np.count_nonzero(column.unreliable & (column.stderr > 0))),
         }
-    return counts
+        for name, column in columns.items()
+    }
 
 
 def _number(value: np.floating[Any]) -> float | None:
@@ -195,10 +214,3 @@ def with_error(cell: dict[str, Any]) -> str:
         decimals, digits = max(0, decimals - 1), round(error / scale * 10 ** max(0, decimals - 1))
     suffix = f"e{exponent:+03d}" if scientific else ""
     return f"{value / scale:.{decimals}f}({digits}){suffix}{mark}"
-
-
-def relative_errors(estimate: Estimate) -> npt.NDArray[np.float64]:
-    """Return standard error over absolute value, infinite where the value vanishes."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative: npt.NDArray[np.float64] = np.abs(estimate.stderr / estimate.value)
-    return np.where(np.isnan(relative), np.inf, relative)

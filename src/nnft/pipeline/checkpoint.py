@@ -23,8 +23,9 @@ from nnft.store.segments import FieldWriter
 from nnft.store.snapshot import HistoryEntry, RunSnapshot
 from nnft.store.writer import write_snapshot
 
-QUICK_NUMBERS = 1 << 22
-"""Replicates of estimates that a snapshot of an unfinished run may compute."""
+QUICK_NUMBERS = 1 << 24
+"""Sums in all bins up to which every snapshot has all estimates; larger runs have them at the end only,
+and without the moments, which follow from the sums."""
 
 
 def utc_now() -> str:
@@ -118,7 +119,8 @@ class Checkpoints:
         if self.fields is not None:
             self.fields.flush()
         work = sum(engine.estimator.layout.sizes.values()) * engine.plan.bins
-        estimates = all_estimates(engine.estimator) if final or work <= QUICK_NUMBERS else {}
+        quick = work <= QUICK_NUMBERS
+        estimates = all_estimates(engine.estimator, moments=quick) if final or quick else {}
         runtime = self._runtime | {"seconds_sampling": self._sampling_before + sampling_seconds}
         if sampling_seconds > 0:
             runtime["networks_per_second"] = (engine.networks_done - self._start_done) / sampling_seconds
@@ -136,8 +138,15 @@ class Checkpoints:
         self.seconds = time.monotonic() - begun
 
 
-def all_estimates(estimator: CorrelatorEstimator) -> dict[str, dict[str, Any]]:
-    """Return every estimate that has enough networks, as ``/estimates`` holds them."""
+def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[str, dict[str, Any]]:
+    """Return every estimate that has enough networks, as ``/estimates`` holds them.
+
+    Parameters
+    ----------
+    estimator : CorrelatorEstimator
+    moments : bool
+        Whether moments are among them.
+    """
     layout, networks = estimator.layout, estimator.n_networks
     found: dict[str, dict[str, Any]] = {}
     for table in layout.tables.values():
@@ -147,7 +156,7 @@ def all_estimates(estimator: CorrelatorEstimator) -> dict[str, dict[str, Any]]:
             result = estimator.result(table.order, table.pattern)
             record = _record(result, layout.kind, table.order, table.pattern)
             found[f"connected_{table.order}{suffix}"] = record
-        if networks:
+        if networks and moments:
             moment = estimator.moment(table.order, table.pattern)
             found[f"moment_{table.order}{suffix}"] = _record(moment, layout.kind, table.order, table.pattern)
     if "S4:0000" in layout.tables and networks >= samples_needed(layout.kind, 4):
