@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 import zlib
@@ -132,6 +133,20 @@ def test_flush_writes_only_what_is_new(run_path: Path) -> None:
     writer.flush()
     assert segment.stat().st_ino != inode
     assert [record.rows for record in writer.manifest().segments] == [4]
+
+
+def test_flush_leaves_nothing_unsynced(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("nnft.store.atomic.os.fsync", lambda number: synced.append(os.fstat(number).st_ino))
+    writer = new_writer(run_path)
+    writer.append(0, fields(20))
+    writer.flush()
+    folder = fields_folder(run_path)
+    everything = [folder.stat().st_ino, *(path.stat().st_ino for path in folder.iterdir())]
+    assert sorted(synced) == sorted(everything)
+    synced.clear()
+    writer.append(20, fields(4))  # replaces a committed segment: synced before it takes its name
+    assert (folder / "segment-000002.h5").stat().st_ino in synced
 
 
 def test_segments_may_start_at_any_network(run_path: Path, make_snapshot: Make) -> None:

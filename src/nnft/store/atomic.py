@@ -129,6 +129,7 @@ def publish(
     fill: Callable[[h5py.File], None],
     *,
     keep_previous: bool = True,
+    sync: bool = True,
     expected: FileIdentity | None = None,
 ) -> FileIdentity:
     """Write a new HDF5 file and give it its final name in one step.
@@ -141,6 +142,9 @@ def publish(
         Receives the empty, open `h5py.File` and writes the content.
     keep_previous : bool
         Keep the file that is replaced as ``<path>.previous``.
+    sync : bool
+        Return only when the file survives a loss of power. Without, the caller syncs file and folder later
+        (`sync_path`); a file that is replaced must always be followed by a synced one.
     expected : FileIdentity, optional
         Identity of the file that must still stand at `path`, as the last call returned it.
 
@@ -163,7 +167,8 @@ def publish(
         try:
             try:
                 _write_hdf5(descriptor, fill)
-                os.fsync(descriptor)
+                if sync:
+                    os.fsync(descriptor)
                 status = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
@@ -173,7 +178,8 @@ def publish(
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(final.parent)
+        if sync:
+            sync_path(final.parent)
     return FileIdentity(status.st_dev, status.st_ino)
 
 
@@ -237,16 +243,24 @@ def _keep_previous(final: Path) -> None:
         spare.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that a rename in it survives a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as failure:
-        if failure.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-    finally:
-        os.close(descriptor)
+def sync_path(path: Path) -> None:
+    """Sync a file, or a folder so that a rename in it survives a loss of power.
+
+    Raises
+    ------
+    EnvironmentRefusal
+        The disk refuses.
+    """
+    with environment_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as failure:
+            # Some file systems cannot sync a folder and say so; a file must be synced.
+            if not path.is_dir() or failure.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def temporary_name(final: Path) -> Path:

@@ -6,6 +6,7 @@ Needs NumPy and h5py only.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -362,6 +363,7 @@ def with_previous(path: Path, failure: DataFileError) -> DataFileError:
         with StoredRun(previous) as run:
             for member in run.forms:
                 run.verify(member)
-            return DataFileError(f"{failure}; {PREVIOUS_SUFFIX} is good ({run.networks_done} networks)")
+            reason = textwrap.shorten(str(failure), 150, placeholder="...")
+            return DataFileError(f"{reason}; {PREVIOUS_SUFFIX} is good ({run.networks_done} networks)")
     except NnftError:
         return failure

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnft.errors import DataFileError, shorten
-from nnft.store.atomic import environment_errors, publish, remove_leftovers
+from nnft.store.atomic import environment_errors, publish, remove_leftovers, sync_path
 from nnft.store.digest import little_endian
 from nnft.store.encode import create_array, create_axis, write_attribute
 from nnft.store.reader import read_run
@@ -72,6 +72,7 @@ class FieldWriter:
         self._buffered = 0
         self._flushed = 0
         self._complete = 0
+        self._unsynced: list[Path] = []
 
     @property
     def next_network(self) -> int:
@@ -124,10 +125,21 @@ class FieldWriter:
             self._flushed = 0
 
     def flush(self) -> None:
-        """Write the rows of the unfinished segment, so that `manifest` names all rows appended so far."""
+        """Put all rows appended so far safely on disk, so that `manifest` names them.
+
+        Raises
+        ------
+        EnvironmentRefusal
+            The disk refuses.
+        """
         if self._buffered > self._flushed:
             self._write(self._buffer[: self._buffered])
             self._flushed = self._buffered
+        for path in self._unsynced:
+            sync_path(path)
+        if self._unsynced:
+            sync_path(self.folder)
+        self._unsynced = []
 
     def manifest(self) -> FieldManifest:
         """Return what is on disk, ready for `RunSnapshot.fields`."""
@@ -203,7 +215,11 @@ class FieldWriter:
 
         with environment_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
-        publish(self.folder / record.name, fill, keep_previous=False)
+        path = self.folder / record.name
+        replaces = path.exists()
+        publish(path, fill, keep_previous=False, sync=replaces)
+        if not replaces:
+            self._unsynced.append(path)
         self._records[number:] = [record]
         self._complete = number + (record.rows == self._empty.rows_per_segment)
 
