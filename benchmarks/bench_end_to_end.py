@@ -38,7 +38,8 @@ def main() -> None:
         chunk = min(CHUNK, networks)
         work = bare_kernel(spec(width, POINTS), chunk)
         alone = rate(work, chunk, networks / 1e6 * 10.0, time.perf_counter)
-        run_program(command)
+        if not options.smoke:
+            run_program(command)
         sides = {
             "nnft sample": lambda: networks / run_program(command).wall,
             "bare kernel": alone,

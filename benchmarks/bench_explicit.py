@@ -20,8 +20,8 @@ def main() -> None:
     width = options.size(256, 64)
     for precision, goal in GOALS.items():
         run = spec(width, POINTS, method="explicit", precision=precision)
-        compiled = not options.smoke or precision == "float64"
-        found = explicit_peers.peers(run.mesh().points, width, precision, fourth=True, compiled=compiled)
+        points, compiled = run.mesh().points, not options.smoke
+        found = explicit_peers.peers(points, width, precision, fourth=True, compiled=compiled)
         works = {"nnft": step(make_engine(run), 64), **found}
         sides = {name: rate(work, units, options.seconds, clock) for name, (work, units) in works.items()}
         samples = interleave(sides, options.rounds)

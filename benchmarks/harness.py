@@ -54,7 +54,7 @@ def read_options(description: str | None) -> Options:
     parser.add_argument("--rounds", type=int, help=f"rounds; default {ROUNDS}")
     parser.add_argument("--seconds", type=float, help=f"time of a side in a round; default {ROUND_SECONDS}")
     words = parser.parse_args()
-    rounds = words.rounds or (2 if words.smoke else ROUNDS)
+    rounds = words.rounds or (1 if words.smoke else ROUNDS)
     seconds = words.seconds or (0.002 if words.smoke else ROUND_SECONDS)
     return Options(words.smoke, words.json, rounds, seconds)
 
