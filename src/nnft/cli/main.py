@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 import tempfile
@@ -100,8 +101,9 @@ def leave(exit_code: int) -> NoReturn:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words
     warnings.showwarning = show_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: Any = nnft.main(args=words, prog_name="nnft", standalone_mode=False)
         leave(code if isinstance(code, int) else 0)
@@ -112,24 +114,30 @@ def run(arguments: list[str] | None = None) -> None:
             error.show()
             leave(2)
         fail(" ".join(error.format_message().split()), error.exit_code if error.exit_code != 1 else 2)
-    except StoppedEarly as stop:
-        fail(str(stop), stop.exit_code, kind="")
     except NnftError as error:
-        if debug:
-            traceback.print_exc()
-        fail(str(error), error.exit_code)
+        show_traceback(words)
+        fail(str(error), error.exit_code, kind="" if isinstance(error, StoppedEarly) else "error: ")
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", 130)
     except BrokenPipeError:
         os._exit(0)
     except MemoryError as error:
-        fail(f"out of memory: got {shorten(str(error) or 'a refusal', 80)}; see nnft check for what the run needs", 4)
+        fail(
+            f"out of memory: got {shorten(str(error) or 'a refusal', 80)}; see nnft check for what the run needs",
+            4,
+        )
     except (OSError, ImportError) as error:
-        if debug:
-            traceback.print_exc()
+        show_traceback(words)
         fail(refusal(error), 4)
     except Exception:
-        fail(f"a bug in nnft; please send the report {crash_report()} with the output of nnft info", 70)
+        show_traceback(words)
+        fail(f"a bug in nnft; please send {crash_report()} with the output of nnft info", 70)
+
+
+def show_traceback(words: list[str]) -> None:
+    """Print the traceback of the error at hand if the user asked for it."""
+    if "--debug" in words:
+        traceback.print_exc()
 
 
 def refusal(error: OSError | ImportError) -> str:
@@ -141,10 +149,15 @@ def refusal(error: OSError | ImportError) -> str:
 
 def crash_report() -> str:
     """Write the traceback to a file of its own and return its name."""
-    if "--debug" in sys.argv:
-        traceback.print_exc()
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="nnft-crash-", suffix=".txt", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            prefix="nnft-crash-",
+            suffix=".txt",
+            delete=False,
+        ) as file:
             file.write(" ".join(sys.argv) + "\n")
             traceback.print_exc(file=file)
             return file.name

@@ -70,7 +70,7 @@ def sample(
             progress=not quiet,
             break_lock=break_lock,
             stop=flag,
-            command=shlex.join(sys.argv),
+            command=shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode(),
             tell=lambda remark: click.echo(f"nnft: {remark}", err=True),
         )
     if as_json:

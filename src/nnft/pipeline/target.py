@@ -67,7 +67,10 @@ def check_target(path: Path, spec: RunSpec, card: Path | None, overwrite: bool, 
         exists = path.exists()
         folder_exists = path.absolute().parent.is_dir()
     except (OSError, ValueError) as error:
-        raise UsageError(f"impossible result file: got {shorten(str(path))}; {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"impossible result file: got {shorten(str(path))}; {reason}") from error
+    if any(character < " " for character in str(path)):
+        raise UsageError(f"control character in the name of the result file: got {shorten(str(path))}")
     if len(os.fsencode(path.name)) > LONGEST_NAME - 32:
         raise UsageError(f"name of the result file is too long: got {shorten(path.name)}; at most 220 bytes")
     if not folder_exists:

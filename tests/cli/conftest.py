@@ -1,0 +1,25 @@
+"""The command under test, with one cache of compiled kernels for the whole session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import Nnft
+
+
+@pytest.fixture(scope="session")
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the compiled kernels of a small run."""
+    folder = tmp_path_factory.mktemp("kernels")
+    nnft = Nnft(tmp_path_factory.mktemp("first_run"), folder)
+    first = nnft("sample", nnft.card(fields="100"), "-o", "run.h5")
+    assert first.code == 0, first.err
+    assert any(folder.rglob("*.nbc"))
+    return folder
+
+
+@pytest.fixture
+def nnft(tmp_path: Path, kernel_cache: Path) -> Nnft:
+    """The command in an empty folder."""
+    return Nnft(tmp_path, kernel_cache)
