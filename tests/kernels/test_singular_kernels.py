@@ -122,7 +122,9 @@ def test_overflow_names_network_and_layer(precision: str, method: str) -> None:
     assert np.isfinite(tame.values(40, 10, draw=True)).all()
 
 
-@pytest.mark.parametrize(("method", "bad"), [("collapsed", np.nan), ("collapsed", 1e200), ("explicit", np.nan)])
+@pytest.mark.parametrize(
+    ("method", "bad"), [("collapsed", np.nan), ("collapsed", 1e200), ("explicit", np.nan)]
+)
 def test_no_bad_number_passes_in_silence(method: str, bad: float) -> None:
     """The square of 1e200 overflows in the first metric."""
     x = np.array([[1.0, bad], [0.5, 0.5]])
