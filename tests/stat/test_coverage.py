@@ -50,11 +50,11 @@ def check_coverage(kind: str, method: str, networks: int, repeats: int, first_se
 
 @pytest.mark.parametrize(("kind", "networks"), [("conditional", 3_200), ("direct", 12_800)])
 def test_intervals_cover(kind: str, networks: int) -> None:
-    """100 repeats see errors that are a quarter of what they should be."""
+    """120 repeats see errors that are a quarter of what they should be."""
     index = 1000 * (kind == "direct")
-    check_coverage(kind, "collapsed", networks, 100, SEED + 10_000 + index)
+    check_coverage(kind, "collapsed", networks, 120, SEED + 10_000 + index)
     covers_then = math.erf(0.25 / math.sqrt(2))
-    assert DETECTABLE * math.sqrt(0.68 * 0.32 / 100) < INTERVALS[1.0] - covers_then
+    assert DETECTABLE * math.sqrt(0.68 * 0.32 / 120) < INTERVALS[1.0] - covers_then
 
 
 @pytest.mark.long
@@ -70,6 +70,6 @@ def test_intervals_cover_over_400_repeats(kind: str, networks: int, method: str)
 
 def test_wrong_errors_are_caught() -> None:
     """The same test on errors that are a quarter as large."""
-    found = misses("conditional", "collapsed", 3_200, 100, SEED + 10_000)
+    found = misses("conditional", "collapsed", 3_200, 120, SEED + 10_000)
     covered = sum(4 * value < 1.0 for value in found[4])
-    assert abs(binomial_pull(covered, 100, INTERVALS[1.0])) > LIMIT
+    assert abs(binomial_pull(covered, 120, INTERVALS[1.0])) > LIMIT
