@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ensembles import estimate_fields, estimate_metrics, packed, wishart_metrics
 from exact_laws import METRICS, conditional_law, direct_law, exact_cumulant, exact_moment, field_tables
 
+from ensembles import estimate_fields, estimate_metrics, packed, wishart_metrics
 from nnft.errors import DataFileError, NumericalError, UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import SumLayout, sum_layout

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ensembles import block_sums, estimate_metrics, packed, wishart_metrics
 
+from ensembles import block_sums, estimate_metrics, packed, wishart_metrics
 from nnft.errors import NumericalError, UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import LayerPairs, sum_layout

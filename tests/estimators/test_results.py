@@ -7,8 +7,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from ensembles import estimate_metrics, wishart_metrics
 
+from ensembles import estimate_metrics, wishart_metrics
 from nnft.errors import UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import sum_layout

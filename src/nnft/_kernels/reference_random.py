@@ -14,6 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 WordArray = npt.NDArray[np.uint64]
 
+_MANTISSA = np.uint64(2**52 - 1)
 _LOW = np.uint64(0xFFFFFFFF)
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
@@ -76,25 +77,32 @@ def words_reference(stream: Stream, first: int, count: int) -> WordArray:
     return np.stack([c0, c1, c2, c3], axis=1)
 
 
+def _bit(words: WordArray, bit: int) -> npt.NDArray[np.bool_]:
+    return (words >> np.uint64(bit) & np.uint64(1)) != 0
+
+
 def polar_float64(words: WordArray) -> Polar:
     """Return the exact uniforms of blocks of words, (count, 4): one pair of normals for each block.
 
-    Words 0, 1 make 64 bits of which the upper 52 are k of u = (2k+1)/2^53; words 2, 3 likewise make
-    y = -1 + m/2^51, and the two lowest bits are the reflections.
+    Words 0, 1 make 64 bits of which the lower 52 are k of u = (2k+1)/2^53; words 2, 3 likewise make
+    y = -1 + m/2^51, and the two highest bits are the reflections.
     """
     radius = words[:, 0] | words[:, 1] << np.uint64(32)
     angle = words[:, 2] | words[:, 3] << np.uint64(32)
-    uniform = (2 * (radius >> np.uint64(12)) + np.uint64(1)).astype(np.float64) * 2.0**-53
-    eighth = (angle >> np.uint64(12)).astype(np.float64) * 2.0**-51 - 1.0
-    return Polar(uniform, eighth, (angle & np.uint64(1)) != 0, (angle & np.uint64(2)) != 0)
+    uniform = (2 * (radius & _MANTISSA) + np.uint64(1)).astype(np.float64) * 2.0**-53
+    eighth = (angle & _MANTISSA).astype(np.float64) * 2.0**-51 - 1.0
+    return Polar(uniform, eighth, _bit(angle, 62), _bit(angle, 63))
 
 
 def polar_float32(radius: WordArray, angle: WordArray) -> Polar:
-    """Return the uniforms of single words: u = (w + 1/2)/2^32 in float32, y = -1 + (angle >> 9)/2^22."""
+    """Return the uniforms of single words: u = (w + 1/2)/2^32 in float32, y = -1 + m/2^22.
+
+    m are the lower 23 bits of the angle word, the reflections its two highest ones.
+    """
     rounded = radius.astype(np.float32) + np.float32(0.5)
     uniform = np.minimum(rounded, np.float32(LARGEST_FLOAT32_WORD)).astype(np.float64) * 2.0**-32
-    eighth = (angle >> np.uint64(9)).astype(np.float64) * 2.0**-22 - 1.0
-    return Polar(uniform, eighth, (angle & np.uint64(1)) != 0, (angle & np.uint64(2)) != 0)
+    eighth = (angle & np.uint64(0x7FFFFF)).astype(np.float64) * 2.0**-22 - 1.0
+    return Polar(uniform, eighth, _bit(angle, 30), _bit(angle, 31))
 
 
 def box_muller(polar: Polar) -> tuple[FloatArray, FloatArray]:

@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 def nnft(debug: bool) -> None:
     """Neural-network field theory by Monte Carlo: ensembles, correlators, errors.
 
-    Start with: nnft card --example first > card.toml; nnft sample card.toml -o run.h5
+    Start with: nnft card --example digits16 > card.toml; nnft sample card.toml -o run.h5
     """
     del debug
 

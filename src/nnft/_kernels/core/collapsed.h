@@ -37,14 +37,17 @@ NNFT_INLINE void FN(mix_block)(int rows, int strips, int64_t P, int64_t a0, cons
         }
     }
 #pragma GCC unroll 4
-    for (int k = 0; k < rows; k++)
+    for (int k = 0; k < rows; k++) {
+        VR x[4];
 #pragma GCC unroll 4
-        for (int s = 0; s < strips; s++) {
-            VR x = R_(load)(data + s * step + (a0 + k) * VR_LANES);
+        for (int s = 0; s < strips; s++) x[s] = R_(load)(data + s * step + (a0 + k) * VR_LANES);
 #pragma GCC unroll 4
-            for (int i = k; i < rows; i++)
-                acc[i][s] = R_(fma)(R_(set)(factor[(a0 + k) * P + a0 + i]), x, acc[i][s]);
+        for (int i = k; i < rows; i++) {
+            VR w = R_(set)(factor[(a0 + k) * P + a0 + i]);
+#pragma GCC unroll 4
+            for (int s = 0; s < strips; s++) acc[i][s] = R_(fma)(w, x[s], acc[i][s]);
         }
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4

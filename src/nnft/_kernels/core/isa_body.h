@@ -25,7 +25,11 @@ static void words(uint64_t key, uint64_t network, uint32_t tag, uint64_t group, 
     const nnft_stream s = { key, network, tag };
     nnft_round_keys keys;
     nnft_make_round_keys(key, &keys);
-    nnft_words w = nnft_philox(&s, &keys, group * 8 >> 32, nnft_block_lanes((uint32_t)(group * 8), 1));
+    nnft_words all[NNFT_WAYS], w;
+    vu block[NNFT_WAYS];
+    for (int k = 0; k < NNFT_WAYS; k++) block[k] = nnft_block_lanes((uint32_t)(group * 8), 1);
+    nnft_philox(&s, &keys, group * 8 >> 32, block, all);
+    w = all[0];
     uint64_t lanes[4][8];
     vu_store(lanes[0], w.w0);
     vu_store(lanes[1], w.w1);

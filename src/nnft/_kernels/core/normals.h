@@ -1,9 +1,13 @@
 /* Standard normals by the Box-Muller transform on Philox words; tables from fit/fit_normals.py.
  *
- * double: a group is 8 blocks, 16 normals: 8 radius*cosine, then 8 radius*sine, one block a lane.
- *   Words 0,1 of a block give u = (2k+1)/2^53, words 2,3 the angle from 52 bits within an eighth
- *   turn, and two further bits the reflections that complete the circle.
- * float: a group is 16 blocks, 64 normals: words 0,1 and words 2,3 each make 16 pairs.
+ * double: a group is 8 blocks, 16 normals: 8 first, then 8 second ones of a pair, one block a lane.
+ *   Radius bits are words 0 (low) and 1 (high) of a block, k their low 52 bits: u = (2k+1)/2^53.
+ *   Angle bits are words 2 and 3, j their low 52 bits: y = j/2^51 - 1 in [-1, 1), and
+ *   c = cos(pi y/4) r, s = sin(pi y/4) r with r = sqrt(-2 log u). Bit 63 turns the sign of c; the
+ *   pair is (c, s), or (s, c) if bit 62 is set: eight reflections complete the circle.
+ * float: a group is 16 blocks, 64 normals: 16 first, 16 second from words 0 (radius) and 1 (angle),
+ *   then the same from words 2 and 3. u = (w + 1/2)/2^32, w rounded to a float; y from the low 23
+ *   bits of the angle word, sign and order by its bits 31 and 30.
  * Error about 2 ulp of the radius; the largest normals are 8.57 and 6.76.
  */
 #ifndef NNFT_NORMALS_H
@@ -32,24 +36,18 @@ static const double nnft_log_value[16] = { /* -2 log c */
 NNFT_INLINE vd nnft_minus_two_log_d(vd u)
 {
     const uint64_t offset = 0x3FE6000000000000u, bias = 0x3FF0000000000000u; /* 0.6875, 1 */
-    vu bits = vd_bits(u);
-    vu t = vu_add64(vu_sub64(bits, vu_set64(offset)), vu_set64(bias));
-    /* exponent as a double: 2^52 + biased exponent, less 2^52 + 1023 */
-    vd k = vd_sub(vd_from_bits(vu_or(vu_shr64(t, 52), vu_set64(0x4330000000000000u))),
-                  vd_set(4503599627370496.0 + 1023.0));
-    vu index = vu_shr64(t, 48);
-    vd reciprocal = vd_lookup16(nnft_log_reciprocal, index);
-    vd value = vd_lookup16(nnft_log_value, index);
-    vu exponent = vu_sub64(vu_and(t, vu_set64(0xFFF0000000000000u)), vu_set64(bias));
-    vd z = vd_from_bits(vu_sub64(bits, exponent));
-    vd r = vd_fma(z, reciprocal, vd_set(-1.0));
+    vu t = vu_add64(vd_bits(u), vu_set64(bias - offset)), index = vu_shr64(t, 48);
+    vd z = vd_from_bits(vu_add64(vu_and(t, vu_set64(0x000FFFFFFFFFFFFFu)), vu_set64(offset))); /* u = z 2^k */
+    vd k = vd_exponent(t);
+    vd r = vd_fma(z, vd_lookup16(nnft_log_reciprocal, index), vd_set(-1.0));
     vd r2 = vd_mul(r, r);
     vd a = vd_fma(vd_set(-0x1.c7d80281f780fp-3), r, vd_set(0x1.006728be62870p-2));
     vd b = vd_fma(vd_set(-0x1.24923a645fba6p-2), r, vd_set(0x1.5555451b9c3ebp-2));
     vd c = vd_fma(vd_set(-0x1.9999999a579f4p-2), r, vd_set(0x1.0000000068827p-1));
     vd d = vd_fma(vd_set(-0x1.5555555555549p-1), r, vd_set(0x1.ffffffffffff3p-1));
     vd p = vd_fma(vd_fma(vd_fma(a, r2, b), r2, c), r2, d);
-    vd high = vd_fma(k, vd_set(-0x1.62e42fefa39efp+0), value); /* -2 k log 2 - 2 log c */
+    /* -2 k log 2 - 2 log c */
+    vd high = vd_fma(k, vd_set(-0x1.62e42fefa39efp+0), vd_lookup16(nnft_log_value, index));
     return vd_add(high, vd_fma(p, r2, vd_mul(r, vd_set(-2.0))));
 }
 
@@ -74,32 +72,34 @@ NNFT_INLINE void nnft_sincos_eighth_d(vd y, vd *sine, vd *cosine)
     *cosine = q;
 }
 
-NNFT_INLINE void nnft_box_muller_d(nnft_words w, vd *first, vd *second)
+/* a double in [1, 2) from the low 52 bits of each lane */
+NNFT_INLINE vd nnft_one_to_two_d(vu bits)
 {
-    const vu one = vu_set64(0x3FF0000000000000u);
-    vu radius_bits = vu_interleave_low32(w.w0, w.w1), angle_bits = vu_interleave_low32(w.w2, w.w3);
-    vd u = vd_sub(vd_from_bits(vu_or(vu_shr64(radius_bits, 12), one)), vd_set(1.0 - 0x1p-53));
-    vd y = vd_fma(vd_from_bits(vu_or(vu_shr64(angle_bits, 12), one)), vd_set(2.0), vd_set(-3.0 + 0x1p-52));
+    return vd_from_bits(vu_and_or(bits, vu_set64(0x000FFFFFFFFFFFFFu), vu_set64(0x3FF0000000000000u)));
+}
+
+NNFT_INLINE void nnft_box_muller_d(nnft_words words, double *out)
+{
+    vu radius_bits = vu_interleave_low32(words.w0, words.w1), angle_bits = vu_interleave_low32(words.w2, words.w3);
+    vd u = vd_sub(nnft_one_to_two_d(radius_bits), vd_set(1.0 - 0x1p-53));
+    vd y = vd_fma(nnft_one_to_two_d(angle_bits), vd_set(2.0), vd_set(-3.0));
     vd radius = vd_sqrt(nnft_minus_two_log_d(u)), sine, cosine;
     nnft_sincos_eighth_d(y, &sine, &cosine);
-    vu sign = vu_and(vu_shl64(angle_bits, 62), vu_set64(0x8000000000000000u));
-    cosine = vd_from_bits(vu_xor(vd_bits(vd_mul(cosine, radius)), sign));
+    vu signed_cosine = vu_xor_and(vd_bits(vd_mul(cosine, radius)), angle_bits, vu_set64(0x8000000000000000u));
+    cosine = vd_from_bits(signed_cosine);
     sine = vd_mul(sine, radius);
-    vu swap = vu_shl64(angle_bits, 63);
-    *first = vd_select_sign(swap, sine, cosine);
-    *second = vd_select_sign(swap, cosine, sine);
+    vd_store(out, vd_select_bit62(angle_bits, sine, cosine));
+    vd_store(out + 8, vd_select_bit62(angle_bits, cosine, sine));
 }
 
 /* -2 log(w / 2^32) for 0 < w < 2^32 as a float */
 NNFT_INLINE vf nnft_minus_two_log_f(vf w)
 {
     const uint32_t offset = 0x3F2AAAAAu, bias = 0x3F800000u; /* 2/3, 1 */
-    vu bits = vf_bits(w);
-    vu t = vu_add32(vu_sub32(bits, vu_set32(offset)), vu_set32(bias));
-    vf k = vf_sub(vf_from_bits(vu_or(vu_shr32(t, 23), vu_set32(0x4B000000u))),
-                  vf_set(8388608.0f + 127.0f + 32.0f));
-    vu exponent = vu_sub32(vu_and(t, vu_set32(0xFF800000u)), vu_set32(bias));
-    vf r = vf_sub(vf_from_bits(vu_sub32(bits, exponent)), vf_set(1.0f));
+    vu t = vu_add32(vf_bits(w), vu_set32(bias - offset));
+    vf k = vf_sub(vf_exponent(t), vf_set(32.0f));
+    vu z = vu_add32(vu_and(t, vu_set32(0x007FFFFFu)), vu_set32(offset));
+    vf r = vf_sub(vf_from_bits(z), vf_set(1.0f));
     vf r2 = vf_mul(r, r);
     vf p = vf_set(0x1.fcdbfdd90f5fap-3f);
     NNFT_STEP_F(p, r, -0x1.199722847cdb2p-2f);
@@ -133,19 +133,31 @@ NNFT_INLINE void nnft_sincos_eighth_f(vf y, vf *sine, vf *cosine)
 NNFT_INLINE void nnft_box_muller_f(vu radius_bits, vu angle_bits, float *out)
 {
     vf w = vf_min(vf_add(vf_from_u32(radius_bits), vf_set(0.5f)), vf_set(4294967040.0f));
-    vf x = vf_from_bits(vu_or(vu_shr32(angle_bits, 9), vu_set32(0x3F800000u)));
-    vf y = vf_fma(x, vf_set(2.0f), vf_set(-3.0f + 0x1p-23f));
+    vf x = vf_from_bits(vu_and_or(angle_bits, vu_set32(0x007FFFFFu), vu_set32(0x3F800000u)));
+    vf y = vf_fma(x, vf_set(2.0f), vf_set(-3.0f));
     vf radius = vf_sqrt(nnft_minus_two_log_f(w)), sine, cosine;
     nnft_sincos_eighth_f(y, &sine, &cosine);
-    vu sign = vu_and(vu_shl32(angle_bits, 30), vu_set32(0x80000000u));
-    cosine = vf_from_bits(vu_xor(vf_bits(vf_mul(cosine, radius)), sign));
+    vu signed_cosine = vu_xor_and(vf_bits(vf_mul(cosine, radius)), angle_bits, vu_set32(0x80000000u));
+    cosine = vf_from_bits(signed_cosine);
     sine = vf_mul(sine, radius);
-    vu swap = vu_shl32(angle_bits, 31);
-    vf_store(out, vf_select_sign(swap, sine, cosine));
-    vf_store(out + 16, vf_select_sign(swap, cosine, sine));
+    vf_store(out, vf_select_bit30(angle_bits, sine, cosine));
+    vf_store(out + 16, vf_select_bit30(angle_bits, cosine, sine));
 }
 
-#define NNFT_CHUNK 16 /* groups between the two passes: 4 KiB of words */
+#define NNFT_CHUNK 16 /* groups between the two passes: 4 KiB of words; a multiple of NNFT_WAYS */
+
+/* words of groups first .. first+count-1 (and up to NNFT_WAYS-1 more), count <= NNFT_CHUNK */
+NNFT_INLINE void nnft_words_d(const nnft_stream *s, const nnft_round_keys *keys, uint64_t first, int64_t count,
+                              nnft_words *words)
+{
+    const uint64_t high = first * 8 >> 32;
+    vu block[NNFT_WAYS];
+    for (int w = 0; w < NNFT_WAYS; w++) block[w] = nnft_block_lanes((uint32_t)(first * 8) + 8 * (uint64_t)w, 1);
+    for (int64_t g = 0; g < count; g += NNFT_WAYS) {
+        nnft_philox(s, keys, high, block, words + g);
+        for (int w = 0; w < NNFT_WAYS; w++) block[w] = vu_add64(block[w], vu_set64(8 * NNFT_WAYS));
+    }
+}
 
 /* Groups first .. first+groups-1 of a stream, 16 normals each. Words first, transform second:
  * each pass alone keeps the machine's window full, the fused loop does not. */
@@ -156,25 +168,37 @@ static void nnft_normals_d(const nnft_stream *s, uint64_t first, int64_t groups,
     nnft_make_round_keys(s->key, &keys);
     while (groups > 0) {
         int64_t count = nnft_same_high(first, 8, groups < NNFT_CHUNK ? groups : NNFT_CHUNK);
-        uint64_t high = first * 8 >> 32;
-        vu block = nnft_block_lanes((uint32_t)(first * 8), 1);
-        for (int64_t g = 0; g < count; g++) {
-            words[g] = nnft_philox(s, &keys, high, block);
-            block = vu_add64(block, vu_set64(8));
-        }
-        for (int64_t g = 0; g < count; g++) {
-            vd a, b;
-            nnft_box_muller_d(words[g], &a, &b);
-            vd_store(out + g * NNFT_GROUP_D, a);
-            vd_store(out + g * NNFT_GROUP_D + 8, b);
-        }
+        nnft_words_d(s, &keys, first, count, words);
+        for (int64_t g = 0; g < count; g++) nnft_box_muller_d(words[g], out + g * NNFT_GROUP_D);
         out += count * NNFT_GROUP_D;
         first += (uint64_t)count;
         groups -= count;
     }
 }
 
-/* the same in float, 64 normals a group */
+/* The same in float, 64 normals a group: even and odd blocks in two vectors, then word by word
+ * sixteen 32-bit words side by side. */
+NNFT_INLINE void nnft_words_f(const nnft_stream *s, const nnft_round_keys *keys, uint64_t first, int64_t count,
+                              nnft_words *words)
+{
+    const uint64_t high = first * 16 >> 32;
+    vu block[NNFT_WAYS];
+    for (int w = 0; w < NNFT_WAYS; w++)
+        block[w] = nnft_block_lanes((uint32_t)(first * 16) + 16 * (uint64_t)(w / 2) + (uint64_t)(w % 2), 2);
+    for (int64_t g = 0; g < count; g += NNFT_WAYS / 2) {
+        nnft_words c[NNFT_WAYS];
+        nnft_philox(s, keys, high, block, c);
+        for (int w = 0; w < NNFT_WAYS; w += 2) {
+            nnft_words *o = words + g + w / 2;
+            o->w0 = vu_interleave_low32(c[w].w0, c[w + 1].w0);
+            o->w1 = vu_interleave_low32(c[w].w1, c[w + 1].w1);
+            o->w2 = vu_interleave_low32(c[w].w2, c[w + 1].w2);
+            o->w3 = vu_interleave_low32(c[w].w3, c[w + 1].w3);
+        }
+        for (int w = 0; w < NNFT_WAYS; w++) block[w] = vu_add64(block[w], vu_set64(8 * NNFT_WAYS));
+    }
+}
+
 static void nnft_normals_f(const nnft_stream *s, uint64_t first, int64_t groups, float *out)
 {
     nnft_words words[NNFT_CHUNK];
@@ -182,17 +206,7 @@ static void nnft_normals_f(const nnft_stream *s, uint64_t first, int64_t groups,
     nnft_make_round_keys(s->key, &keys);
     while (groups > 0) {
         int64_t count = nnft_same_high(first, 16, groups < NNFT_CHUNK ? groups : NNFT_CHUNK);
-        uint64_t high = first * 16 >> 32;
-        vu even = nnft_block_lanes((uint32_t)(first * 16), 2), odd = vu_add64(even, vu_set64(1));
-        for (int64_t g = 0; g < count; g++) {
-            nnft_words a = nnft_philox(s, &keys, high, even), b = nnft_philox(s, &keys, high, odd);
-            words[g].w0 = vu_interleave_low32(a.w0, b.w0);
-            words[g].w1 = vu_interleave_low32(a.w1, b.w1);
-            words[g].w2 = vu_interleave_low32(a.w2, b.w2);
-            words[g].w3 = vu_interleave_low32(a.w3, b.w3);
-            even = vu_add64(even, vu_set64(16));
-            odd = vu_add64(odd, vu_set64(16));
-        }
+        nnft_words_f(s, &keys, first, count, words);
         for (int64_t g = 0; g < count; g++) {
             nnft_box_muller_f(words[g].w0, words[g].w1, out + g * NNFT_GROUP_F);
             nnft_box_muller_f(words[g].w2, words[g].w3, out + g * NNFT_GROUP_F + 32);

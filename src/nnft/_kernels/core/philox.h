@@ -39,29 +39,31 @@ NNFT_INLINE void nnft_make_round_keys(uint64_t key, nnft_round_keys *keys)
     __asm__ volatile("" : : "r"(keys) : "memory"); /* the compiler must not keep them in registers */
 }
 
-NNFT_INLINE nnft_words nnft_philox_rounds(nnft_words c, const nnft_round_keys *keys)
+#define NNFT_WAYS 4 /* vectors of blocks in flight: enough independent work to hide the multiplies */
+
+/* Words of NNFT_WAYS vectors of eight blocks: block number low halves in block[w], one high half. */
+NNFT_INLINE void nnft_philox(const nnft_stream *s, const nnft_round_keys *keys, uint64_t high, const vu *block,
+                             nnft_words *out)
 {
     const vu m0 = vu_set64(NNFT_PHILOX_M0), m1 = vu_set64(NNFT_PHILOX_M1);
+    const vu tag = vu_set64(high | (uint64_t)s->tag << 16);
+    const vu low = vu_set64((uint32_t)s->network), top = vu_set64(s->network >> 32);
+    nnft_words c[NNFT_WAYS];
+#pragma GCC unroll 4
+    for (int w = 0; w < NNFT_WAYS; w++) c[w] = (nnft_words){ block[w], tag, low, top };
 #pragma GCC unroll 10
     for (int r = 0; r < NNFT_PHILOX_ROUNDS; r++) {
-        vu p0 = vu_mul32(c.w0, m0), p1 = vu_mul32(c.w2, m1);
-        c.w0 = vu_xor3(vu_shr64(p1, 32), c.w1, vu_set64(keys->k0[r]));
-        c.w2 = vu_xor3(vu_shr64(p0, 32), c.w3, vu_set64(keys->k1[r]));
-        c.w1 = p1;
-        c.w3 = p0;
+#pragma GCC unroll 4
+        for (int w = 0; w < NNFT_WAYS; w++) {
+            vu p0 = vu_mul32(c[w].w0, m0), p1 = vu_mul32(c[w].w2, m1);
+            c[w].w0 = vu_xor3(vu_shr64(p1, 32), c[w].w1, vu_set64(keys->k0[r]));
+            c[w].w2 = vu_xor3(vu_shr64(p0, 32), c[w].w3, vu_set64(keys->k1[r]));
+            c[w].w1 = p1;
+            c[w].w3 = p0;
+        }
     }
-    return c;
-}
-
-/* Words of eight blocks: their numbers' low halves in the lanes of `block`, the common high half. */
-NNFT_INLINE nnft_words nnft_philox(const nnft_stream *s, const nnft_round_keys *keys, uint64_t high, vu block)
-{
-    nnft_words c;
-    c.w0 = block;
-    c.w1 = vu_set64(high | (uint64_t)s->tag << 16);
-    c.w2 = vu_set64((uint32_t)s->network);
-    c.w3 = vu_set64(s->network >> 32);
-    return nnft_philox_rounds(c, keys);
+#pragma GCC unroll 4
+    for (int w = 0; w < NNFT_WAYS; w++) out[w] = c[w];
 }
 
 /* How many of `count` groups of `size` blocks from `group` on share the high half of their numbers. */

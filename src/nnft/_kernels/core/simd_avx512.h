@@ -125,3 +125,18 @@ NNFT_INLINE vd vd_sum8(const vd *a)
                              _mm512_shuffle_f64x2(r[2 * i], r[2 * i + 1], 0xDD));
     return _mm512_add_pd(_mm512_shuffle_f64x2(s[0], s[1], 0x88), _mm512_shuffle_f64x2(s[0], s[1], 0xDD));
 }
+
+NNFT_INLINE vu vu_and_or(vu a, vu b, vu c) { return _mm512_ternarylogic_epi64(a, b, c, 0xEA); }  /* (a & b) | c */
+NNFT_INLINE vu vu_xor_and(vu a, vu b, vu c) { return _mm512_ternarylogic_epi64(a, b, c, 0x78); } /* a ^ (b & c) */
+/* exponent of positive normal numbers given by their bits, as a number */
+NNFT_INLINE vd vd_exponent(vu bits) { return _mm512_getexp_pd(_mm512_castsi512_pd(bits)); }
+NNFT_INLINE vf vf_exponent(vu bits) { return _mm512_getexp_ps(_mm512_castsi512_ps(bits)); }
+/* yes where bit 62 (30) of the lane is set */
+NNFT_INLINE vd vd_select_bit62(vu bits, vd yes, vd no)
+{
+    return _mm512_mask_blend_pd(_mm512_test_epi64_mask(bits, _mm512_set1_epi64(1ll << 62)), no, yes);
+}
+NNFT_INLINE vf vf_select_bit30(vu bits, vf yes, vf no)
+{
+    return _mm512_mask_blend_ps(_mm512_test_epi32_mask(bits, _mm512_set1_epi32(1 << 30)), no, yes);
+}
