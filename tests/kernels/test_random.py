@@ -268,7 +268,8 @@ def exact_normals(precision: str) -> tuple[list[mp.mpf], list[mp.mpf]]:
             else:
                 uniforms = [((nearest_float32(w[k]), 33), (w[k + 1], 23)) for k in (0, 2)]
             for j, ((numerator, bits), (angle, kept)) in enumerate(uniforms):
-                swap, negative = (angle >> (62 if kept == 52 else 30)) & 1, angle >> (63 if kept == 52 else 31)
+                top = 64 if kept == 52 else 32
+                swap, negative = (angle >> (top - 2)) & 1, angle >> (top - 1)
                 radius = mp.sqrt(-2 * mp.log(mp.mpf(numerator) / mp.mpf(2) ** bits))
                 turn = mp.pi / 4 * (mp.mpf(low_bits(angle, kept)) / mp.mpf(2) ** (kept - 1) - 1)
                 pair = [radius * mp.cos(turn) * (-1 if negative else 1), radius * mp.sin(turn)]

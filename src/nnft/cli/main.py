@@ -122,10 +122,8 @@ def run(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os._exit(0)
     except MemoryError as error:
-        fail(
-            f"out of memory: got {shorten(str(error) or 'a refusal', 80)}; see nnft check for what the run needs",
-            4,
-        )
+        got = shorten(str(error) or "a refusal", 80)
+        fail(f"out of memory: got {got}; see nnft check for what the run needs", 4)
     except (OSError, ImportError) as error:
         show_traceback(words)
         fail(refusal(error), 4)
