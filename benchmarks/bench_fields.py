@@ -21,7 +21,7 @@ from nnft.store.segments import FieldWriter
 
 GOAL = 0.5
 POINTS = 4
-SEGMENT_BYTES = 16 << 20
+SEGMENT_BYTES = 64 << 20  # what a run takes
 PIECE_BYTES = 1 << 20
 
 Fields = npt.NDArray[np.float64]

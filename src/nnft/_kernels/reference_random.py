@@ -78,7 +78,8 @@ def words_reference(stream: Stream, first: int, count: int) -> WordArray:
 
 
 def _bit(words: WordArray, bit: int) -> npt.NDArray[np.bool_]:
-    return (words >> np.uint64(bit) & np.uint64(1)) != 0
+    flags: npt.NDArray[np.bool_] = (words >> np.uint64(bit) & np.uint64(1)) != 0
+    return flags
 
 
 def polar_float64(words: WordArray) -> Polar:

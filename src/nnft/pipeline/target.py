@@ -138,9 +138,9 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
 
 
 def segment_rows(plan: RunPlan) -> int:
-    """Return the networks in a segment of kept outputs: whole blocks, about 16 MiB."""
+    """Return the networks in a segment of kept outputs: whole blocks, about 64 MiB."""
     row = max(1, plan.fields_bytes // max(1, plan.fields_networks))
-    blocks = max(1, (16 << 20) // (row * plan.block_size))
+    blocks = max(1, (64 << 20) // (row * plan.block_size))
     return blocks * plan.block_size
 
 

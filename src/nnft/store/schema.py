@@ -319,14 +319,15 @@ SEGMENT_SCHEMA: tuple[SchemaEntry, ...] = (
     attribute("/@filetype", "text", "file type", 'always "nnft-fields"'),
     attribute("/@format_version", "int64[2]", "format version", "major and minor"),
     attribute("/@crc32", "int64", "checksum", "CRC-32 of the raw little-endian bytes of outputs"),
+    attribute("/@first_network", "int64", "first network", "network of the first row; the others follow"),
+    axis("/network", "network", "networks first_network, first_network + 1 .."),
     axis("/output", "output", "outputs i = 0 .. D-1"),
     axis("/point", "point", "input points a = 0 .. P-1"),
-    array("/network", "int64", "network", "network index", "global index; also the scale of the first axis"),
     array(
         "/outputs",
         "float64",
         "network output point",
         "network outputs",
-        "f[i](x[a]) of each network; float32 if the manifest says so",
+        "f_i(x_a) of each network; float32 if the manifest says so",
     ),
 )

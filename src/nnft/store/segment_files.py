@@ -62,24 +62,21 @@ def load_segment(folder: Path, manifest: FieldManifest, record: SegmentRecord) -
     with open_hdf5(path, "a segment of stored fields") as file, data_file_errors(path, "the segment"):
         if read_attribute(file, "filetype", "/", path) != SEGMENT_FILETYPE:
             raise DataFileError(f"not a segment of stored fields: got {shorten(path.name)}")
-        outputs, network = open_member(file, "outputs", path), open_member(file, "network", path)
-        for name, dataset in (("outputs", outputs), ("network", network)):
-            check_dataset(dataset, name, path)
+        outputs = open_member(file, "outputs", path)
+        check_dataset(outputs, "outputs", path)
+        first = read_attribute(file, "first_network", "/", path)
         wanted = (manifest.outputs, manifest.points)
         if outputs.shape[1:] != wanted or outputs.dtype.newbyteorder("=") != np.dtype(manifest.dtype):
             raise DataFileError(
                 f"wrong shape in {shorten(path.name)}: got {outputs.dtype} {outputs.shape}, wanted "
                 f"{manifest.dtype} (rows, {wanted[0]}, {wanted[1]})"
             )
-        if min(len(outputs), len(network)) < record.rows or not 0 <= record.rows <= manifest.rows_per_segment:
+        if len(outputs) < record.rows or not 0 <= record.rows <= manifest.rows_per_segment:
             raise DataFileError(
                 f"segment is too short: got {len(outputs)} rows in {shorten(path.name)}, wanted {record.rows}"
             )
         rows = little_endian(np.asarray(outputs[: record.rows]))
-        index = np.asarray(network[: record.rows])
-    if zlib.crc32(rows.data) != record.crc32 or not np.array_equal(
-        index, np.arange(record.first_network, record.first_network + record.rows)
-    ):
+    if zlib.crc32(rows.data) != record.crc32 or first != record.first_network:
         raise checksum_error(path, "the stored fields")
     return rows
 
