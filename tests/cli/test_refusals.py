@@ -82,7 +82,10 @@ def _socket(path: Path) -> None:
 
 FILES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "missing.npy": (lambda path: None, ("no such",)),
-    "short.npy": (lambda path: _write(path, _npy(np.ones((2, 2)))[:-8]), ("truncated", "expected", "found")),
+    "short.npy": (
+        lambda path: _write(path, _npy(np.ones((2, 2)))[:-8]),
+        ("truncated", "got 24 bytes", "expected 32"),
+    ),
     "objects.npy": (lambda path: _write(path, _npy(np.array([[None]], dtype=object))), ("Python objects",)),
     "large.npy": (
         lambda path: _write(path, _npy(np.ones((2, 2))).replace(b"(2, 2)", b"(2, 9**9)")),

@@ -102,6 +102,8 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = show_warning
+    # Where memory is short, OpenBLAS waits for ever for the buffers of its threads; nnft needs one of them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
