@@ -30,6 +30,7 @@ from nnft.theory.nngp import nngp_kernel
 
 SLICE_SECONDS = 0.3
 PATIENCE_SECONDS = 7.0
+COMPILE_PATIENCE_SECONDS = 0.2
 COMMIT_SHARE = 0.05
 ERROR_SECONDS = 1.0
 MOST_THEORY_PAIRS = 600
@@ -225,10 +226,10 @@ class Session:
                 estimator = CorrelatorEstimator.from_arrays(arrays)
             return Engine(start.spec, start.plan, estimator)
 
-        engine: Engine = self._in_slices(make)
+        engine: Engine = self._in_slices(make, COMPILE_PATIENCE_SECONDS)
         return engine
 
-    def _in_slices(self, work: Callable[[], Any]) -> Any:
+    def _in_slices(self, work: Callable[[], Any], patience: float = PATIENCE_SECONDS) -> Any:
         """Run `work` in a thread, so that the main thread can answer signals meanwhile.
 
         If a stop was asked for and the work does not end soon, it is abandoned: nothing of it was
@@ -249,7 +250,7 @@ class Session:
             worker.join(0.05)
             if self._flag.stopping:
                 asked_at = asked_at or time.monotonic()
-                if time.monotonic() - asked_at > PATIENCE_SECONDS:
+                if time.monotonic() - asked_at > patience:
                     raise self._stopped()
         if "error" in outcome:
             raise outcome["error"]
