@@ -55,8 +55,8 @@ def moment_case(
     sees: float, networks: int, connected: bool = False,
 ) -> Callable[[int], float]:  # fmt: skip
     """Pull of one moment or cumulant; drawn outputs and weights cost more and see less."""
-    size = networks // 4 if how[1] == "explicit" else networks
-    blur = (2.0 if how[1] == "explicit" else 1.0) * (1.6 if how[0] == "direct" else 1.0)
+    size = networks // 4 if how == EXPLICIT else networks
+    blur = {COLLAPSED: 1.0, EXPLICIT: 2.0, DIRECT: 2.4, EXPLICIT_DIRECT: 2.4}[how]
 
     def measure(seed: int) -> float:
         estimator = one_input(ENTRIES[key], activation, *how, order, seed, size)
@@ -98,7 +98,7 @@ for letter, sees in (("b", 0.6), ("c", 0.3)):
     values = ENTRIES[key]["values"]
     for name, pattern, how, factor in (
         ("G6", "001122", COLLAPSED, 1.0),
-        ("Ez6", "000000", EXPLICIT, 1.0),
+        ("Ez6", "000000", EXPLICIT, 2.0),
         ("kappa6", "000000", COLLAPSED, 2.0),
     ):  # fmt: skip
         case = moment_case(

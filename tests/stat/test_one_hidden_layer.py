@@ -21,13 +21,16 @@ from nnft.theory.vertex import second_layer_vertex
 POINTS = np.array([[1.0, 0.2], [-0.4, 0.8], [0.5, -0.7]])
 WIDTH = 8
 WEIGHTS, BIASES = (1.0, 1.3), (0.1, 0.2)
+# products of eight log-normal neurons have errors that can be trusted only where these are narrow
+NARROW = {"exp": ((0.15, 1.3), (0.03, 0.2))}
 PAIRS = list(itertools.combinations_with_replacement(range(3), 2))
 
 
 def exact_vertex(name: str) -> Array:
     """V over packed pairs."""
-    first = first_layer_kernel(POINTS, WEIGHTS[0], BIASES[0])
-    return second_layer_vertex(activation(name), first, WEIGHTS[1])
+    weights, biases = NARROW.get(name, (WEIGHTS, BIASES))
+    first = first_layer_kernel(POINTS, weights[0], biases[0])
+    return second_layer_vertex(activation(name), first, weights[1])
 
 
 def sector_values(vertex: Array, pattern: str, indices: Array) -> list[float]:
@@ -51,11 +54,12 @@ def sector_values(vertex: Array, pattern: str, indices: Array) -> list[float]:
 def test_two_and_four_points(name: str, kind: str, method: str) -> None:
     index = 2 * ACTIVATION_NAMES.index(name) + (kind == "direct")
     networks = 60_000 if kind == "conditional" else 150_000
+    weights, biases = NARROW.get(name, (WEIGHTS, BIASES))
     estimator = estimate(
         POINTS, [WIDTH], name, SEED + 1000 + index, networks,
-        weight=WEIGHTS, bias=BIASES, outputs=2, estimator=kind, method=method,
+        weight=weights, bias=biases, outputs=2, estimator=kind, method=method,
     )  # fmt: skip
-    kernel = nngp_kernel(POINTS, name, WEIGHTS, BIASES)[-1]
+    kernel = nngp_kernel(POINTS, name, weights, biases)[-1]
     two = estimator.result(2)
     assert joint_p(two, [kernel[a, b] for a, b in PAIRS]) > SMALLEST_P
     assert DETECTABLE * two.stderr[0] < 0.2 * kernel[0, 0]
@@ -65,7 +69,7 @@ def test_two_and_four_points(name: str, kind: str, method: str) -> None:
         exact = sector_values(vertex, pattern, four.indices)
         assert joint_p(four, exact) > SMALLEST_P
         row = component(four, [0, 0, 0, 0])
-        if kind == "conditional" and name != "exp":
+        if kind == "conditional":
             assert DETECTABLE * four.stderr[row] < 0.35 * exact[row]
         assert abs(four.value[row] - exact[row]) < LIMIT * four.stderr[row]
 
