@@ -282,10 +282,11 @@ class CorrelatorEstimator:
         value, stderr = np.empty(length), np.empty(length)
         unreliable = np.empty(length, dtype=np.bool_)
         means = ReplicateMeans(self.sums, self.counts, needed)
-        for rows, jackknife in _jackknives(maker(means), means, length):
-            value[rows] = jackknife.estimate
-            stderr[rows] = jackknife.standard_error()
-            unreliable[rows] = jackknife.heavy_tailed()
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is flagged as unreliable
+            for rows, jackknife in _jackknives(maker(means), means, length):
+                value[rows] = jackknife.estimate
+                stderr[rows] = jackknife.standard_error()
+                unreliable[rows] = jackknife.heavy_tailed()
 
         def pseudo_values() -> FloatArray:
             if self.n_networks != total:

@@ -95,6 +95,13 @@ class InitialEnsemble:
     seed : int
     method : {'collapsed', 'explicit'}
     precision : {'float64', 'float32'}
+
+    Raises
+    ------
+    UsageError
+        If the activation, method or precision is unknown.
+    NumericalError
+        If the kernel of the first layer overflows.
     """
 
     def __init__(
@@ -122,6 +129,10 @@ class InitialEnsemble:
         self.n_pairs = self.n_points * (self.n_points + 1) // 2
         self.method = ensemble.METHODS[method, precision]
         kernel = first_kernel(points, weight_variances[0], bias_variances[0])
+        if not np.isfinite(kernel).all():
+            raise NumericalError(
+                "kernel of the first layer is not finite: got overflow; lower the scale of the inputs"
+            )
         factor = ensemble.upper_factor(kernel, 8 * self.n_points * EPSILON[precision])
         parameters = np.zeros(4)
         parameters[: len(activation_parameters)] = activation_parameters
