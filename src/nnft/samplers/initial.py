@@ -234,8 +234,9 @@ class InitialEnsemble:
 def first_kernel(points: FloatArray, weight_variance: float, bias_variance: float) -> FloatArray:
     """Return C_b + (C_W/d) x_a . x_b, shape (P, P), summed feature by feature in order."""
     kernel = np.zeros((len(points), len(points)))
-    for feature in points.T:
-        kernel += np.multiply.outer(feature, feature)
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+        for feature in points.T:
+            kernel += np.multiply.outer(feature, feature)
     kernel *= weight_variance / points.shape[1]
     kernel += bias_variance
     return kernel
