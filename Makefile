@@ -24,7 +24,7 @@ C_SOURCES := $(wildcard src/nnft/_kernels/*.c src/nnft/_kernels/core/*.c src/nnf
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 CARD := data/cards/digits16.toml
 
-.PHONY: help demo test test-long lint sanitize bench bench-smoke docs preflight clean
+.PHONY: help demo test test-long mutants lint sanitize bench bench-smoke docs preflight clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -39,6 +39,9 @@ test: $(VENV)/.stamp-dev  ## the test suite (a few minutes)
 
 test-long: $(VENV)/.stamp-dev  ## the long statistical and fault tests
 	$(RUN) -m pytest -m long --timeout 1200
+
+mutants: $(VENV)/.stamp-dev  ## deliberate faults: the test named with each must fail
+	$(RUN) tests/mutants/run.py
 
 lint: $(VENV)/.stamp-dev  ## ruff and mypy
 	$(RUN) -m ruff check .
