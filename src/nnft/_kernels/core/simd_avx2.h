@@ -210,20 +210,3 @@ NNFT_INLINE vd vd_sum8(const vd *a)
                          nnft_sum_quads(a[4].hi, a[5].hi, a[6].hi, a[7].hi));
     return r;
 }
-
-NNFT_INLINE vu vu_and_or(vu a, vu b, vu c) { return vu_or(vu_and(a, b), c); }
-NNFT_INLINE vu vu_xor_and(vu a, vu b, vu c) { return vu_xor(a, vu_and(b, c)); }
-/* exponent of positive normal numbers given by their bits, as a number: 2^52 + e + 1023 without the rest */
-NNFT_INLINE vd vd_exponent(vu bits)
-{
-    vu e = vu_or(vu_shr64(bits, 52), vu_set64(0x4330000000000000u));
-    return vd_sub(vd_from_bits(e), vd_set(4503599627370496.0 + 1023.0));
-}
-NNFT_INLINE vf vf_exponent(vu bits)
-{
-    vu e = vu_or(vu_shr32(bits, 23), vu_set32(0x4B000000u));
-    return vf_sub(vf_from_bits(e), vf_set(8388608.0f + 127.0f));
-}
-/* yes where bit 62 (30) of the lane is set */
-NNFT_INLINE vd vd_select_bit62(vu bits, vd yes, vd no) { return vd_select_sign(vu_shl64(bits, 1), yes, no); }
-NNFT_INLINE vf vf_select_bit30(vu bits, vf yes, vf no) { return vf_select_sign(vu_shl32(bits, 1), yes, no); }
