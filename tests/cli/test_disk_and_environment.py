@@ -35,7 +35,7 @@ def test_disk_full_at_any_size(nnft: Nnft) -> None:
     assert nnft("sample", "card.toml", "-o", "whole.h5", "--quiet").code == 0
     whole = everything(nnft.folder / "whole.h5")
     reached = []
-    for number, size in enumerate((20_000, 60_000, 150_000, 400_000)):
+    for number, size in enumerate((20_000, 150_000, 400_000)):
         name = f"run{number}.h5"
         run = nnft.folder / name
         end = nnft("sample", "card.toml", "-o", name, "--quiet", **limited(resource.RLIMIT_FSIZE, size))
@@ -107,7 +107,7 @@ def test_read_only_folder_is_refused_at_the_start(nnft: Nnft, open_folder: Path)
     refused(as_ordinary_user(user, "sample", "card.toml", "-o", "run.h5"), 2, "not readable")
 
 
-@pytest.mark.parametrize("size", [200 << 20, 350 << 20])
+@pytest.mark.parametrize("size", [pytest.param(200 << 20, marks=pytest.mark.long), 350 << 20])
 def test_little_memory_is_one_line(nnft: Nnft, size: int) -> None:
     nnft.card()
     end = nnft("sample", "card.toml", "-o", "run.h5", "--threads", "1", **limited(resource.RLIMIT_AS, size))

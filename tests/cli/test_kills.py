@@ -22,6 +22,7 @@ from command_line import (
     refused,
 )
 
+from nnft.store.lock import lock_holder
 from nnft.store.verify import verify_file
 
 BLOCK = 64
@@ -33,14 +34,19 @@ CARD = card_text(
 )
 
 
+def lock_owner(run: Path) -> int | None:
+    """Return the process that the lock of a run names."""
+    holder = lock_holder(run)
+    return None if holder is None else holder.pid
+
+
 def kill_at_random(nnft: Nnft, name: str, chance: random.Random) -> bool:
     """Start or resume a run, ask it for checkpoints all the time, kill it; False if it ended before."""
     run = nnft.folder / name
     flags = ["--resume"] if run.exists() else []
     threads = str(chance.choice([1, 2]))
     process = nnft.start("sample", "card.toml", "-o", name, "--threads", threads, "--quiet", *flags)
-    lock = run.with_name(name + ".lock")
-    while not lock.exists() and process.poll() is None:
+    while lock_owner(run) != process.pid and process.poll() is None:
         time.sleep(0.01)
     deadline = time.monotonic() + chance.uniform(0.0, 1.2)
     while time.monotonic() < deadline and process.poll() is None:

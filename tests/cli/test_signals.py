@@ -25,7 +25,12 @@ def stopped_line(words: list[str], networks: int, planned: int) -> list[str]:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGXCPU, 152)],
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.long),
+        pytest.param(signal.SIGXCPU, 152, marks=pytest.mark.long),
+    ],
 )
 def test_signal_commits_and_prints_the_resume_command(nnft: Nnft, number: int, code: int) -> None:
     nnft.card("a card.toml", networks=ENDLESS, fields="2000", checkpoint_seconds=1000)
@@ -98,7 +103,7 @@ def test_second_interrupt_leaves_at_once(nnft: Nnft) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("delay", [0.3, 1.0])
+@pytest.mark.parametrize("delay", [pytest.param(0.3, marks=pytest.mark.long), 1.0])
 def test_signal_during_import_or_compilation_creates_no_file(nnft: Nnft, number: int, delay: float) -> None:
     nnft.card(networks=ENDLESS)
     (nnft.folder / "empty-cache").mkdir()
@@ -129,6 +134,7 @@ def test_run_under_nohup_outlives_its_terminal(nnft: Nnft) -> None:
     process.communicate()
 
 
+@pytest.mark.long
 def test_stopped_and_continued_process_goes_on(nnft: Nnft) -> None:
     nnft.card(networks=WHOLE, ensemble="block_size = 64")
     process = nnft.start("sample", "card.toml", "-o", "run.h5", "--quiet")
@@ -195,6 +201,7 @@ def test_bar_on_a_terminal_and_the_interrupt_key(nnft: Nnft) -> None:
     assert "error:" not in shown
 
 
+@pytest.mark.long
 def test_terminal_without_a_size_shows_no_bar(nnft: Nnft) -> None:
     nnft.card(networks=ENDLESS, checkpoint_seconds=0.5)
     code, shown = on_terminal(nnft, (0, 0), "sample", "card.toml", "-o", "run.h5")

@@ -73,7 +73,7 @@ def sample(
             command=shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode(),
             tell=lambda remark: click.echo(f"nnft: {remark}", err=True),
         )
-    if as_json:
-        click.echo(json.dumps(summary(run), indent=2))
-    elif not quiet:
-        click.echo(table_text(summary(run)))
+        if as_json:
+            click.echo(json.dumps(summary(run), indent=2))
+        elif not quiet:
+            click.echo(table_text(summary(run)))
