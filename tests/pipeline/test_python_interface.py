@@ -88,6 +88,12 @@ def test_extended_run_is_the_long_run(whole: nnft.Run, tmp_path: Path) -> None:
     assert numbers(nnft.sample(spec(), tmp_path / "run.h5", resume=True)) == numbers(whole)
 
 
+def test_bins_count_the_networks_of_their_blocks(whole: nnft.Run) -> None:
+    """Block b of 8 networks belongs to bin b mod 100: 125 blocks give the first 25 bins two."""
+    count = whole.stored.accumulators["count"]
+    assert np.array_equal(count, [16] * 25 + [8] * 75)
+
+
 def test_kept_outputs_have_the_moments_of_the_direct_estimator(whole: nnft.Run) -> None:
     """The stored outputs are those of the sampled networks: the same kernel within the statistics."""
     fields = whole.fields()
