@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -101,6 +102,7 @@ def leave(exit_code: int) -> NoReturn:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line; every error becomes one line and its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(100_000, 50, 50)  # start-up makes many objects and hardly any garbage
     warnings.showwarning = show_warning
     # Where memory is short, OpenBLAS waits for ever for the buffers of its threads; nnft needs one of them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
