@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,12 @@ class Outcome:
         return self.err.splitlines()
 
 
+def default_signals() -> None:
+    """Undo what the tests' own parent may have ignored: a background job, nohup."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Nnft:
     """Runs ``nnft`` in a folder; no traceback, no signal of its own, no long line is ever accepted."""
 
@@ -58,6 +65,7 @@ class Nnft:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "stdin": subprocess.DEVNULL,
+            "preexec_fn": default_signals,
         }
         return subprocess.Popen(
             [*prefix, *words],
