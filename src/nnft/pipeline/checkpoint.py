@@ -164,7 +164,7 @@ def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[
     for layer in layout.layers if networks >= 2 else ():
         kernel = estimator.layer_kernel(layer)
         found[f"kernel_layer_{layer}"] = _record(kernel.metric, "conditional", 2, (0, 0))
-        found[f"kernel_covariance_layer_{layer}"] = _record(kernel.vertex, "conditional", 4, (0, 0, 1, 1))
+        found[f"vertex_layer_{layer}"] = _record(kernel.vertex, "conditional", 4, (0, 0, 1, 1))
     return found
 
 
