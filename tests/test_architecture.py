@@ -32,11 +32,12 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "_kernels.fit": ({"errors"}, {"numpy", "mpmath"}),  # makes the tables of the C core; never imported
     "theory": (BASE | {"_kernels"}, {"numpy", "scipy"}),
     "samplers": (BASE | {"_kernels"}, {"numpy"}),
-    "estimators": (BASE | {"_kernels"}, {"numpy"}),
+    "estimators": (BASE | {"_kernels"}, {"numpy", "scipy"}),
     "store": ({"errors", "spec", "blocks"}, {"numpy", "h5py"}),
-    "actions": (BASE | {"theory", "estimators"} | READING, {"numpy", "scipy"}),
+    "actions": (BASE | {"theory", "estimators"} | READING, {"numpy", "scipy", "threadpoolctl"}),
     "flows": (BASE | {"theory", "estimators"} | READING, {"numpy", "scipy"}),
-    "analysis": (BASE | {"theory", "estimators", "store.lock"} | READING, {"numpy", "scipy"}),
+    "analysis": (BASE | {"theory", "estimators", "actions", "store.lock"} | READING, {"numpy", "scipy"}),
+    "plots": ({"errors", "estimators", "theory", "actions", "analysis"}, {"numpy", "matplotlib"}),
     "pipeline": (
         BASE | {"_kernels", "theory", "samplers", "estimators", "store", "actions", "flows", "analysis"},
         {"numpy", "threadpoolctl", "tqdm", "h5py"},  # h5py for its version in the build record
@@ -45,8 +46,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         BASE | {"_kernels", "theory", "samplers", "estimators", "store", "analysis", "pipeline"},
         {"numpy", "mpi4py"},
     ),
-    "cli": ({"errors", "spec", "pipeline", "analysis", "actions", "flows"} | READING, {"click"}),
-    "": ({"errors", "spec", "pipeline", "analysis"}, set()),  # the front door, nnft/__init__.py
+    "cli": ({"errors", "spec", "pipeline", "analysis", "actions", "flows", "plots"} | READING, {"click"}),
+    "": ({"errors", "spec", "pipeline", "analysis", "actions"}, set()),  # the front door, nnft/__init__.py
 }
 DRAWERS = {"utils", "util", "core", "helpers", "common", "misc", "tools"}
 CREATOR = "nnft.store.atomic"  # the only module that may create HDF5 files

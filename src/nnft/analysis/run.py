@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nnft.errors import UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
 from nnft.store.reader import StoredRun, read_run
 
@@ -127,6 +128,13 @@ class Run:
             If there are too few networks.
         """
         return self.estimator.result(order, outputs)
+
+    def replicates(self, order: int, outputs: Sequence[int] | str | None = None) -> Replicated:
+        """Return a connected correlator for all bins and without each of them; see `connected`.
+
+        Any function of correlators evaluated on these rows has the jackknife's errors.
+        """
+        return self.estimator.replicates(order, outputs)
 
     def moment(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
         """Return the moment of `order` outputs; otherwise like `connected`."""

@@ -19,6 +19,11 @@ from nnft.errors import NnftError, StoppedEarly, shorten
 
 COMMANDS = {
     "sample": ("sampling", "Sample an ensemble of networks into a result file."),
+    "action": ("actions", "Print the action of a run: couplings with errors."),
+    "closure": ("actions", "Compare the six-point function with what the quartic action predicts."),
+    "axioms": ("actions", "Test symmetries, reflection positivity and clustering of a run."),
+    "scan": ("scans", "Sample a family of cards into a folder."),
+    "extrapolate": ("scans", "Fit a scan in 1/width, depth or any key."),
     "show": ("results", "Print the results of a run."),
     "status": ("results", "Say how far a run is, also while it works."),
     "verify": ("results", "Check a result file and recompute a part of it."),

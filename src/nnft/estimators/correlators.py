@@ -25,6 +25,7 @@ from nnft.estimators.replicates import (
     MomentReplicates,
     ReplicateMeans,
 )
+from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
 
 FloatArray = npt.NDArray[np.float64]
@@ -182,6 +183,22 @@ class CorrelatorEstimator:
             lambda means: CumulantReplicates(means, self.layout.kind, table, self.shift),
         )
         return Correlator(**vars(estimate), table=table, variety="connected")
+
+    def replicates(self, order: int, pattern: Sequence[int] | str | None = None) -> Replicated:
+        """Return the connected correlator of one sector for all bins and without each of them.
+
+        Parameters and errors are those of `result`. The values have shape (1 + B, m), m components in
+        the order of ``result(order, pattern).indices``.
+        """
+        table = self._table(order, pattern)
+        means = ReplicateMeans(self.sums, self.counts, samples_needed(self.layout.kind, order))
+        maker = CumulantReplicates(means, self.layout.kind, table, self.shift)
+        values = np.empty((len(means.sample_counts), len(table)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows, jackknife in _jackknives(maker, means, len(table)):
+                values[0, rows] = jackknife.estimate
+                values[1:, rows] = jackknife.replicates.T
+        return Replicated(values, means.bin_counts, self.n_networks)
 
     def moment(self, order: int, pattern: Sequence[int] | str | None = None) -> Correlator:
         """Return the unbiased moment of one sector; parameters and errors as for `result`."""

@@ -1,0 +1,1 @@
+"""From cumulants to Edgeworth densities, actions and couplings; symmetry and axiom checks."""
