@@ -129,12 +129,18 @@ class Run:
         """
         return self.estimator.result(order, outputs)
 
-    def replicates(self, order: int, outputs: Sequence[int] | str | None = None) -> Replicated:
+    def replicates(
+        self,
+        order: int,
+        outputs: Sequence[int] | str | None = None,
+        components: npt.NDArray[np.int32] | None = None,
+    ) -> Replicated:
         """Return a connected correlator for all bins and without each of them; see `connected`.
 
-        Any function of correlators evaluated on these rows has the jackknife's errors.
+        Any function of correlators evaluated on these rows has the jackknife's errors. `components`, shape
+        (m, order), are the points of the wanted components; all of them if not given.
         """
-        return self.estimator.replicates(order, outputs)
+        return self.estimator.replicates(order, outputs, components)
 
     def moment(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
         """Return the moment of `order` outputs; otherwise like `connected`."""

@@ -184,20 +184,24 @@ class CorrelatorEstimator:
         )
         return Correlator(**vars(estimate), table=table, variety="connected")
 
-    def replicates(self, order: int, pattern: Sequence[int] | str | None = None) -> Replicated:
+    def replicates(
+        self, order: int, pattern: Sequence[int] | str | None = None, components: IndexArray | None = None
+    ) -> Replicated:
         """Return the connected correlator of one sector for all bins and without each of them.
 
-        Parameters and errors are those of `result`. The values have shape (1 + B, m), m components in
-        the order of ``result(order, pattern).indices``.
+        Parameters and errors are those of `result`; `components`, shape (m, order), are the points of the
+        wanted components. The values have shape (1 + B, m), by default all in the order of
+        ``result(order, pattern).indices``.
         """
         table = self._table(order, pattern)
         means = ReplicateMeans(self.sums, self.counts, samples_needed(self.layout.kind, order))
         maker = CumulantReplicates(means, self.layout.kind, table, self.shift)
-        values = np.empty((len(means.sample_counts), len(table)))
+        chosen = np.arange(len(table)) if components is None else table.locate(components)
+        values = np.empty((len(means.sample_counts), len(chosen)))
+        step = max(1, CHUNK_BYTES // maker.row_bytes)
         with np.errstate(over="ignore", invalid="ignore"):
-            for rows, jackknife in _jackknives(maker, means, len(table)):
-                values[0, rows] = jackknife.estimate
-                values[1:, rows] = jackknife.replicates.T
+            for start in range(0, len(chosen), step):
+                values[:, start : start + step] = maker(chosen[start : start + step]).T
         return Replicated(values, means.bin_counts, self.n_networks)
 
     def moment(self, order: int, pattern: Sequence[int] | str | None = None) -> Correlator:
