@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nnft.analysis.run import Run
 from nnft.errors import NumericalError
+from nnft.estimators.notation import number_with_error
 from nnft.estimators.results import Estimate
 
 SHOWN_POINTS = 16
@@ -197,20 +198,5 @@ def with_error(cell: dict[str, Any]) -> str:
     cell : dict
         ``value``, ``stderr`` (None if there is none) and ``unreliable``.
     """
-    value, error = cell["value"], cell["stderr"]
-    if value is None:
-        return "-"
-    mark = "!" if cell["unreliable"] and error != 0 else ""
-    if error is None:
-        return f"{value:.6g}(?){mark}"
-    if error == 0:
-        return f"{value:.6g}(0)"
-    exponent = int(np.floor(np.log10(max(abs(value), error))))
-    scientific = not -4 <= exponent < 6
-    scale = 10.0**exponent if scientific else 1.0
-    decimals = max(0, 1 - int(np.floor(np.log10(error / scale))))
-    digits = round(error / scale * 10**decimals)
-    if digits >= 100:
-        decimals, digits = max(0, decimals - 1), round(error / scale * 10 ** max(0, decimals - 1))
-    suffix = f"e{exponent:+03d}" if scientific else ""
-    return f"{value / scale:.{decimals}f}({digits}){suffix}{mark}"
+    value, error = (np.nan if cell[name] is None else cell[name] for name in ("value", "stderr"))
+    return number_with_error(value, error, cell["unreliable"])

@@ -19,13 +19,13 @@ from nnft.estimators.jackknife import Jackknife
 from nnft.estimators.kstatistics import samples_needed
 from nnft.estimators.layer_kernels import MetricReplicates, VertexReplicates
 from nnft.estimators.layout import EstimatorKind, LayerPairs, SumLayout, sum_layout
+from nnft.estimators.replicated import Replicated
 from nnft.estimators.replicates import (
     CumulantReplicates,
     ExcessKurtosisReplicates,
     MomentReplicates,
     ReplicateMeans,
 )
-from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
 
 FloatArray = npt.NDArray[np.float64]
