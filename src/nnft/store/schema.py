@@ -7,6 +7,7 @@ name in the data set's own group or in a group above it.
 
 from __future__ import annotations
 
+from nnft.store.file_kind import FileKind
 from nnft.store.schema_entry import SchemaEntry, array, attribute, axis, group, text
 
 RUN_FILETYPE = "nnft-run"
@@ -314,6 +315,19 @@ _FIELDS = (
 )
 
 SCHEMA: tuple[SchemaEntry, ...] = _ROOT + _PROVENANCE + _RESULTS + _FIELDS
+
+RUN_FILE = FileKind(
+    filetype=RUN_FILETYPE,
+    label="an nnft result file",
+    short_label="a run file",
+    used_with="nnft show or nnft.open",
+    version=FORMAT_VERSION,
+    conventions=CONVENTIONS,
+    schema=SCHEMA,
+    identity=("digest", "seed", "block_size", "networks_done"),
+    result_paths=RESULT_GROUPS,
+    written_last=COMMIT_COUNTERS,
+)
 
 SEGMENT_SCHEMA: tuple[SchemaEntry, ...] = (
     attribute("/@filetype", "text", "file type", 'always "nnft-fields"'),
