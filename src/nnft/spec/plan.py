@@ -124,9 +124,10 @@ def _thread_bytes(spec: RunSpec, resolution: Resolution, points: int, dimension:
     highest = spec.estimate.correlators[-1]
     kept = sum(sector.components for sector in resolution.sectors if sector.order < highest)
     slots = 1 + pair_count(points) * spec.network.layers + resolution.outputs * points + kept
+    drawn = LANES * resolution.readouts * spec.network.outputs * points * 8
     widest = max((dimension, *spec.network.widths))
     network = (2 * widest * points + 2 * points * points) * 8
-    return slots * LANES * 8 + resolution.components * 8 + network
+    return slots * LANES * 8 + resolution.components * 8 + network + drawn
 
 
 def _notes(spec: RunSpec, resolution: Resolution, blocks: int) -> tuple[str, ...]:

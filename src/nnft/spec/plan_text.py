@@ -45,6 +45,7 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
         ("seed", str(spec.ensemble.seed)),
         ("method", f"{plan.method}: {plan.method_reason}"),
         ("estimator", f"{plan.estimator}: {plan.estimator_reason}"),
+        *_deformation_rows(spec, plan),
         *estimates,
         ("outputs in a correlator", str(plan.outputs)),
         ("bins", f"{plan.bins} ({plan.bins_reason})"),
@@ -59,6 +60,18 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
         ("time", f"about {time_text(plan.seconds)} on one core"),
         ("digest", spec.digest()),
         *(("note", note) for note in plan.notes),
+    ]
+
+
+def _deformation_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
+    """What is known about the insertion, if there is one."""
+    interaction = spec.interaction()
+    if interaction is None:
+        return []
+    rest = "a draw" if plan.readouts == 1 else f"{plan.readouts} draws"
+    return [
+        ("deformation", interaction.describe()),
+        ("readouts", f"{rest} of the last layer of each network, each with a weight of its own"),
     ]
 
 

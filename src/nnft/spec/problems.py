@@ -150,8 +150,13 @@ def _locate(
             name = part if part.isprintable() and len(part) <= 40 else shorten(part[:80], 40)
             key += f".{name}" if key else name
             owner, field = inside, inside.model_fields.get(part)
-            annotation = field.annotation if field else None
-            inside = (
-                annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-            )
+            inside = _model_in(field.annotation) if field else None
     return key, field, owner
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a table, also of one that may be left out."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None

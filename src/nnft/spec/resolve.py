@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnft.errors import CardError
+from nnft.spec.deformation import DeformationSpec
 from nnft.spec.ensemble import FEWEST_BINS, EnsembleSpec, EstimateSpec
 from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line
@@ -22,6 +23,13 @@ MULTIPLY_ADDS_PER_SECOND = 5e9
 BLOCK_SECONDS = 0.25
 LARGEST_AUTO_BLOCK = 4096
 
+WEIGHT_COMPONENTS = 3
+"""Sums of the weights of a deformed ensemble: the weights, their squares, those out of range."""
+
+MOST_AUTO_READOUTS = 64
+AUTO_READOUT_NUMBERS = 2**16
+MOST_READOUT_NUMBERS = 2**22
+
 
 @dataclass(frozen=True)
 class Resolution:
@@ -35,6 +43,8 @@ class Resolution:
         Why.
     outputs, bins, block_size : int
         As used.
+    readouts : int
+        Draws of the last layer of one network that are weighted; 0 without a deformation.
     sectors : tuple of Sector
         Everything accumulated, every even order up to the highest.
     layer_components : int
@@ -52,6 +62,7 @@ class Resolution:
     bins: int
     bins_reason: str
     block_size: int
+    readouts: int
     sectors: tuple[Sector, ...]
     layer_components: int
     normals_per_network: int
@@ -60,7 +71,8 @@ class Resolution:
     @property
     def components(self) -> int:
         """Numbers that one bin accumulates."""
-        return sum(sector.components for sector in self.sectors) + self.layer_components
+        weights = WEIGHT_COMPONENTS if self.readouts else 0
+        return sum(sector.components for sector in self.sectors) + self.layer_components + weights
 
     @property
     def seconds_per_network(self) -> float:
@@ -74,7 +86,12 @@ def network_seconds(normals: int, multiply_adds: int) -> float:
 
 
 def resolve(
-    network: NetworkSpec, ensemble: EnsembleSpec, estimate: EstimateSpec, points: int, dimension: int
+    network: NetworkSpec,
+    ensemble: EnsembleSpec,
+    estimate: EstimateSpec,
+    points: int,
+    dimension: int,
+    deformation: DeformationSpec | None = None,
 ) -> Resolution:
     """Decide everything that the card leaves open.
 
@@ -84,6 +101,8 @@ def resolve(
         Tables of the card.
     points, dimension : int
         Number of input points P and their dimension d.
+    deformation : DeformationSpec, optional
+        Table of the card.
 
     Raises
     ------
@@ -98,26 +117,30 @@ def resolve(
         layer_pairs = "all" if points <= MOST_POINTS_ALL_LAYER_PAIRS else "diagonal"
     found = all_sectors(points, estimate.correlators[-1], outputs)
     in_layers = 0
+    estimator, estimator_reason = _estimator(estimate, deformation)
     if estimate.layers:
-        conditional = estimate.estimator != "direct"
+        conditional = estimator == "conditional"
         in_layers = layer_components(points, network.layers, layer_pairs, conditional, found)
     components = sum(sector.components for sector in found) + in_layers
     bins, bins_reason = _bins(estimate, components, found, points, in_layers)
     method, method_reason = _method(network, ensemble, points, dimension)
-    estimator = "conditional" if estimate.estimator == "auto" else estimate.estimator
-    read_out = outputs if estimator == "direct" else 0
+    readouts = 0
+    if deformation is not None:
+        readouts = _readouts(deformation, network, method, points, dimension, found)
+    read_out = {"direct": outputs, "reweighted": readouts * network.outputs}.get(estimator, 0)
     normals, sampler_adds = _sampler_cost(network, method, points, dimension, read_out)
-    adds = sampler_adds + _accumulation_cost(found, in_layers)
+    adds = sampler_adds + max(1, readouts) * _accumulation_cost(found) + in_layers
     return Resolution(
         method=method,
         method_reason=method_reason,
         estimator=estimator,
-        estimator_reason=_estimator_reason(estimate),
+        estimator_reason=estimator_reason,
         layer_pairs=layer_pairs,
         outputs=outputs,
         bins=bins,
         bins_reason=bins_reason,
         block_size=_block_size(ensemble, bins, network_seconds(normals, adds)),
+        readouts=readouts,
         sectors=found,
         layer_components=in_layers,
         normals_per_network=normals,
@@ -196,10 +219,40 @@ def _explicit_normals(network: NetworkSpec, dimension: int) -> int:
     return sum(width * before for width, before in zip(network.widths, fan_in, strict=False))
 
 
-def _estimator_reason(estimate: EstimateSpec) -> str:
+def _estimator(estimate: EstimateSpec, deformation: DeformationSpec | None) -> tuple[str, str]:
+    if deformation is not None:
+        return "reweighted", "every readout has the weight exp(-V) of its outputs; ratios of weighted sums"
     if estimate.estimator != "auto":
-        return "as asked"
-    return "the last weights are Gaussian: their average is exact (Rao-Blackwell) and never raises the error"
+        return estimate.estimator, "as asked"
+    reason = "the last weights are Gaussian: their average is exact (Rao-Blackwell) and never raises the error"
+    return "conditional", reason
+
+
+def _readouts(
+    deformation: DeformationSpec,
+    network: NetworkSpec,
+    method: str,
+    points: int,
+    dimension: int,
+    found: tuple[Sector, ...],
+) -> int:
+    """Draws of the readout of a network: as many as cost about what its hidden layers do, a power of two."""
+    numbers = network.outputs * points
+    if deformation.readouts != "auto":
+        readouts = deformation.readouts
+    else:
+        hidden = network_seconds(*_sampler_cost(network, method, points, dimension, 0))
+        normals, adds = _sampler_cost(network, method, points, dimension, network.outputs)
+        one = network_seconds(normals, adds + _accumulation_cost(found)) - hidden
+        affordable = int(min(MOST_AUTO_READOUTS, hidden / one)) if network.widths else 1
+        while affordable > 1 and affordable * numbers > AUTO_READOUT_NUMBERS:
+            affordable //= 2
+        readouts = 1 << (max(1, affordable).bit_length() - 1)
+    if readouts * numbers > MOST_READOUT_NUMBERS:
+        got = f"{readouts} readouts of {network.outputs} outputs at {points} points"
+        advice = f"at most {MOST_READOUT_NUMBERS} numbers in all: lower one of them"
+        raise CardError(line("too much memory", "deformation.readouts", got, advice))
+    return readouts
 
 
 def _sampler_cost(
@@ -223,9 +276,9 @@ def _sampler_cost(
     return normals, 2 * gram + factors + read_out * pairs
 
 
-def _accumulation_cost(found: tuple[Sector, ...], in_layers: int) -> int:
+def _accumulation_cost(found: tuple[Sector, ...]) -> int:
     """Return the multiply-adds of accumulating one network; a pairing sum of order r has r - 1 products."""
-    return sum(sector.components * (sector.order - 1) for sector in found) + in_layers
+    return sum(sector.components * (sector.order - 1) for sector in found)
 
 
 def _block_size(ensemble: EnsembleSpec, bins: int, seconds: float) -> int:

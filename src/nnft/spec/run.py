@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from nnft.spec.card import parse_card, read_card
+from nnft.spec.deformation import POWERS, DeformationSpec, Interaction
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.fields import Integer, Table
 from nnft.spec.inputs import InputsSpec
@@ -23,6 +24,7 @@ from nnft.spec.resolve import Resolution, resolve
 from nnft.spec.toml_text import toml_text
 
 CARD_VERSION = 1
+HIGHEST_DEFORMED_ORDER = 6
 
 
 class RunSpec(Table):
@@ -36,6 +38,7 @@ class RunSpec(Table):
     inputs : InputsSpec
     ensemble : EnsembleSpec
     estimate : EstimateSpec
+    deformation : DeformationSpec or None
     store : StoreSpec
     """
 
@@ -44,6 +47,7 @@ class RunSpec(Table):
     inputs: InputsSpec = Field(description="a table [inputs]")
     ensemble: EnsembleSpec = Field(description="a table [ensemble]")
     estimate: EstimateSpec = Field(default_factory=EstimateSpec, description="a table [estimate]")
+    deformation: DeformationSpec | None = Field(None, description="a table [deformation]")
     store: StoreSpec = Field(default_factory=StoreSpec, description="a table [store]")
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
@@ -65,6 +69,22 @@ class RunSpec(Table):
         if network is not None and value.outputs != "auto" and value.outputs > network.outputs:
             allowed = f"allowed: at most network.outputs, {network.outputs}"
             raise mistake("contradiction", allowed, shown(value.outputs), "outputs")
+        return value
+
+    @field_validator("deformation")
+    @classmethod
+    def _needs_the_outputs(
+        cls, value: DeformationSpec | None, info: ValidationInfo
+    ) -> DeformationSpec | None:
+        estimate = info.data.get("estimate")
+        if value is None or estimate is None:
+            return value
+        if estimate.estimator == "conditional":
+            advice = "weights are functions of the outputs: leave out estimate.estimator"
+            raise mistake("contradiction", advice, "estimate.estimator conditional")
+        if estimate.correlators[-1] > HIGHEST_DEFORMED_ORDER:
+            advice = f"allowed: up to {HIGHEST_DEFORMED_ORDER} with a deformation"
+            raise mistake("contradiction", advice, f"order {estimate.correlators[-1]} of estimate.correlators")
         return value
 
     @field_validator("store")
@@ -177,7 +197,20 @@ class RunSpec(Table):
     def resolution(self) -> Resolution:
         """Every choice that the card leaves to ``auto``, decided."""
         points, dimension = self.mesh().points.shape
-        return resolve(self.network, self.ensemble, self.estimate, points, dimension)
+        self.interaction()
+        return resolve(self.network, self.ensemble, self.estimate, points, dimension, self.deformation)
+
+    def interaction(self) -> Interaction | None:
+        """Return the potential of the deformation on the input points, or None if there is none.
+
+        Raises
+        ------
+        CardError
+            It does not fit the points.
+        """
+        if self.deformation is None:
+            return None
+        return self.deformation.interaction(self.inputs, len(self.mesh().points))
 
     def resuming(self, stored: Self) -> Self:
         """Return this specification with what its card leaves open taken from the run it goes on with.
@@ -203,7 +236,7 @@ class RunSpec(Table):
         network, ensemble, estimate = self.network, self.ensemble, self.estimate
         resolution, mesh = self.resolution, self.mesh()
         points, dimension = mesh.points.shape
-        return {
+        values: dict[str, object] = {
             "network.kind": network.kind,
             "network.widths": list(network.widths),
             "network.activation": network.activation,
@@ -224,6 +257,14 @@ class RunSpec(Table):
             "estimate.layer_pairs": resolution.layer_pairs,
             "store.fields": self.store.fields,
         }
+        interaction = self.interaction()
+        if interaction is not None:  # a card without one keeps the digest that it always had
+            couplings = zip(POWERS, interaction.couplings.tolist(), strict=True)
+            values |= {f"deformation.{name}": numbers for name, numbers in couplings}
+            values["deformation.cell"] = interaction.cell
+            values["deformation.invariance"] = interaction.invariance
+            values["deformation.readouts"] = resolution.readouts
+        return values
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON of `determining`, 64 hexadecimal digits."""
@@ -234,9 +275,14 @@ class RunSpec(Table):
         """Return a line for each determining key in which the stored `other` differs from this card."""
         card, file = self.determining(), other.determining()
         return [
-            line("another value", key, _shown_value(card[key]), f"the file has {_shown_value(file[key])}")
-            for key in card
-            if card[key] != file[key]
+            line(
+                "another value",
+                key,
+                _shown_value(card.get(key, "none")),
+                f"the file has {_shown_value(file.get(key, 'none'))}",
+            )
+            for key in card | file
+            if card.get(key) != file.get(key)
         ]
 
     def to_toml(self) -> str:
@@ -255,16 +301,18 @@ class RunSpec(Table):
             "bins": resolution.bins,
             "layer_pairs": resolution.layer_pairs,
         }
-        return toml_text(
-            {
-                "version": self.version,
-                "network": network,
-                "inputs": inputs.model_dump(exclude_none=True),
-                "ensemble": ensemble,
-                "estimate": estimate,
-                "store": self.store.model_dump(),
-            }
-        )
+        card: dict[str, object] = {
+            "version": self.version,
+            "network": network,
+            "inputs": inputs.model_dump(exclude_none=True),
+            "ensemble": ensemble,
+            "estimate": estimate,
+        }
+        interaction = self.interaction()
+        if self.deformation is not None and interaction is not None:
+            decided = {"cell": interaction.cell, "readouts": resolution.readouts}
+            card["deformation"] = self.deformation.model_dump() | decided
+        return toml_text(card | {"store": self.store.model_dump()})
 
 
 def _shown_value(value: object) -> str:
