@@ -11,7 +11,15 @@ import click
 @click.argument("run", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def show(run: str, as_json: bool) -> None:
-    """Print the results of RUN: correlators with errors, methods, throughput."""
+    """Print the results of RUN: correlators with errors, methods, throughput; of a scan: its members."""
+    from nnft.analysis.scan_index import is_scan, open_scan
+
+    if is_scan(run):
+        from nnft.analysis.scan_table import scan_summary, scan_text
+
+        members = scan_summary(open_scan(run))
+        click.echo(json.dumps(members, indent=2) if as_json else scan_text(members))
+        return
     from nnft.analysis.run import open_run
     from nnft.analysis.summary import summary, table_text
 
@@ -24,7 +32,15 @@ def show(run: str, as_json: bool) -> None:
 @click.argument("run", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(run: str, as_json: bool) -> None:
-    """Say how far RUN is; never waits for its writer and never disturbs it."""
+    """Say how far RUN, or the scan in a folder, is; never waits for its writer and never disturbs it."""
+    from nnft.analysis.scan_index import is_scan, open_scan
+
+    if is_scan(run):
+        from nnft.analysis import scan_table
+
+        members = scan_table.scan_status(open_scan(run))
+        click.echo(json.dumps(members, indent=2) if as_json else scan_table.status_text(members))
+        return
     from nnft.analysis.status import run_status, status_text
 
     state = run_status(run)
