@@ -21,7 +21,13 @@ MEDIAN_FILE_LINES = 160
 FUNCTION_LINES = 50
 
 BASE = {"errors", "spec", "streams", "blocks"}
-READING = {"store.reader", "store.points", "store.verify"}  # the parts of the store that write nothing
+READING = {  # the parts of the store that write nothing
+    "store.reader",
+    "store.points",
+    "store.verify",
+    "store.analysis_content",
+    "store.analysis_reader",
+}
 # room -> (rooms of nnft it may import, third-party packages it may import)
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),

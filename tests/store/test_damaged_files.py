@@ -122,7 +122,7 @@ def test_bad_previous_snapshot_is_not_named(run_path: Path, make_snapshot: Make)
 def test_verify_notices_a_wrong_result_digest_and_axes(
     run_path: Path, make_snapshot: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnft.store.writer.result_digest", lambda *_: "00")
+    monkeypatch.setattr("nnft.store.content.result_digest", lambda *_: "00")
     write_snapshot(run_path, make_snapshot(fields=None))
     with h5py.File(run_path, "r+") as file:
         file["mesh/points"].dims[1].detach_scale(file["mesh/feature"])

@@ -13,7 +13,7 @@ import pytest
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import sum_layout
 from nnft.store.layout import axis_paths, find_entry, required_members
-from nnft.store.schema import SCHEMA, SEGMENT_SCHEMA
+from nnft.store.schema import RUN_FILE, SCHEMA, SEGMENT_SCHEMA
 from nnft.store.segments import FieldWriter
 from nnft.store.snapshot import RunSnapshot
 from nnft.store.writer import write_snapshot
@@ -50,12 +50,12 @@ def test_schema_is_consistent() -> None:
     assert len(set(paths)) == len(paths)
     for entry in SCHEMA:
         concrete = re.sub(r"<\w+>", "x:0", entry.path)
-        assert find_entry(concrete) == (entry, "x:0" if "<" in entry.path else "")
+        assert find_entry(RUN_FILE, concrete) == (entry, "x:0" if "<" in entry.path else "")
         if entry.kind == "dataset":
             assert entry.long_name
-            assert len(axis_paths(concrete, entry, "x:0")) == len(entry.dims)
-    assert find_entry("/accumulators/other") is None
-    assert "/@seed" in required_members([])
+            assert len(axis_paths(RUN_FILE, concrete)) == len(entry.dims)
+    assert find_entry(RUN_FILE, "/accumulators/other") is None
+    assert "/@seed" in required_members(RUN_FILE, [])
 
 
 def test_no_axis_of_a_group_hides_one_above_it() -> None:

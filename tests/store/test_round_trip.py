@@ -17,6 +17,7 @@ import xarray
 from nnft.errors import DataFileError
 from nnft.store.layout import axis_paths, find_entry
 from nnft.store.reader import read_run
+from nnft.store.schema import RUN_FILE
 from nnft.store.snapshot import RunSnapshot
 from nnft.store.verify import verify_file
 from nnft.store.writer import write_snapshot
@@ -165,9 +166,8 @@ def test_every_axis_is_named_as_in_the_schema(run_path: Path, make_snapshot: Mak
     write_snapshot(run_path, make_snapshot())
     with read_run(run_path) as run:
         for path in run.forms:
-            found = find_entry(path)
-            assert found is not None
-            assert run.axes(path) == axis_paths(path, *found)
+            assert find_entry(RUN_FILE, path) is not None
+            assert run.axes(path) == axis_paths(RUN_FILE, path)
 
 
 def test_arrays_carry_fletcher32_and_no_compression(run_path: Path, make_snapshot: Make) -> None:

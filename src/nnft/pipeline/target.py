@@ -10,12 +10,11 @@ from nnft.errors import CardError, DataFileError, UsageError, shorten
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
 from nnft.store.atomic import require_space
+from nnft.store.output_path import check_output_path
 from nnft.store.points import read_h5_points
 from nnft.store.reader import read_run
 from nnft.store.segment_files import fields_folder
 from nnft.store.snapshot import RunSnapshot
-
-LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,7 @@ def check_target(path: Path, spec: RunSpec, card: Path | None, overwrite: bool, 
     """
     if overwrite and resume:
         raise UsageError("contradiction: got both --overwrite and --resume; give one of them")
-    try:
-        exists = path.exists()
-        folder_exists = path.absolute().parent.is_dir()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"impossible result file: got {shorten(str(path))}; {reason}") from error
-    if any(character < " " for character in str(path)):
-        raise UsageError(f"control character in the name of the result file: got {shorten(str(path))}")
-    if len(os.fsencode(path.name)) > LONGEST_NAME - 32:
-        raise UsageError(f"name of the result file is too long: got {shorten(path.name)}; at most 220 bytes")
-    if not folder_exists:
-        folder = shorten(str(path.parent))
-        raise UsageError(f"folder of the result file does not exist: got {folder}; make it first")
-    if exists and not path.is_file():
-        raise UsageError(f"result file is not a regular file: got {shorten(str(path))}; choose another name")
+    exists = check_output_path(path)
     if card is not None and exists and path.samefile(card):
         raise UsageError(f"result file is the card: got {shorten(str(path))}; choose another name")
     source = spec.inputs.file

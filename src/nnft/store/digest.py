@@ -1,4 +1,4 @@
-"""Checksums of run files: of one array, of all results, of the header (types, shapes, attributes)."""
+"""Checksums of the files of nnft: of one array, of all results, of the header (types, shapes, attributes)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnft.store.schema import RESULT_GROUPS
+from nnft.store.file_kind import FileKind
 
 
 def little_endian(array: NDArray[Any]) -> NDArray[Any]:
@@ -25,15 +25,20 @@ def array_digest(slabs: Iterable[NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def result_digest(identity: Mapping[str, Any], arrays: Mapping[str, tuple[str, str]]) -> str:
-    """SHA-256 of a run's results.
+def result_digest(
+    kind: FileKind, attributes: Mapping[str, Any], arrays: Mapping[str, tuple[str, str]]
+) -> str:
+    """SHA-256 of the results in a file.
 
     Parameters
     ----------
-    identity : mapping
-        Attributes of the file; "/@digest", "/@seed", "/@block_size" and "/@networks_done" count.
+    kind : FileKind
+        Says which attributes and data sets are results.
+    attributes : mapping
+        Attributes of the file; those of the root named in ``kind.identity`` count, for a run "/@digest",
+        "/@seed", "/@block_size" and "/@networks_done".
     arrays : mapping of path to (shape and type, array digest)
-        All data sets of the file; those outside of the result groups are left out.
+        All data sets of the file; those outside of ``kind.result_paths`` are left out.
 
     Returns
     -------
@@ -41,12 +46,12 @@ def result_digest(identity: Mapping[str, Any], arrays: Mapping[str, tuple[str, s
         Hexadecimal digest of one line ``name=value`` for each attribute in the order above, then one line
         ``path type shape sha256`` for each result data set in order of the paths.
     """
-    names = ("digest", "seed", "block_size", "networks_done")
-    lines = [f"{name}={identity[f'/@{name}']}" for name in names]
+    lines = [f"{name}={attributes[f'/@{name}']}" for name in kind.identity]
+    below = tuple(f"{path}/" for path in kind.result_paths)
     lines += [
         f"{path} {form} {digest}"
         for path, (form, digest) in sorted(arrays.items())
-        if path.startswith(tuple(group + "/" for group in RESULT_GROUPS))
+        if path in kind.result_paths or path.startswith(below)
     ]
     return _digest_lines(lines)
 

@@ -23,7 +23,7 @@ from nnft.errors import DataFileError, EnvironmentRefusal, NnftError, shorten
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BOMB_BYTES = 1 << 30
 _BOMB_RATIO = 1000
-_ATTRIBUTE_LIMIT = 1 << 16
+ATTRIBUTE_LIMIT = 1 << 16
 _OBJECT_LIMIT = 20_000
 _DEPTH_LIMIT = 16
 _FILTERS = {h5z.FILTER_DEFLATE: "deflate", h5z.FILTER_SHUFFLE: "shuffle", h5z.FILTER_FLETCHER32: "fletcher32"}
@@ -234,8 +234,8 @@ def read_attribute(item: h5py.HLObject, name: str, where: str, path: Path) -> At
     label = f"attribute {shorten(name)} of {shorten(where)} in {shorten(path.name)}"
     identifier = h5a.open(item.id, name.encode("utf-8", "surrogateescape"))
     size, dtype, shape = identifier.get_storage_size(), identifier.dtype, identifier.shape
-    if size > _ATTRIBUTE_LIMIT or math.prod(shape) * dtype.itemsize > _ATTRIBUTE_LIMIT:
-        raise DataFileError(f"{label} is too large: got {size} bytes, limit {_ATTRIBUTE_LIMIT}")
+    if size > ATTRIBUTE_LIMIT or math.prod(shape) * dtype.itemsize > ATTRIBUTE_LIMIT:
+        raise DataFileError(f"{label} is too large: got {size} bytes, limit {ATTRIBUTE_LIMIT}")
     if dtype.kind not in "Siu" or len(shape) > (0 if dtype.kind == "S" else 1):
         raise DataFileError(f"{label} has a foreign type: got {dtype} {shape}")
     value = np.empty(shape, dtype)

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from nnft.errors import DataFileError, NnftError, shorten
 from nnft.store.atomic import PREVIOUS_SUFFIX
-from nnft.store.digest import array_digest
-from nnft.store.guard import AttributeValue, checksum_error, data_file_errors, open_hdf5, scan
-from nnft.store.schema import FORMAT_VERSION
+from nnft.store.checked_file import CheckedFile, LazyArrays
+from nnft.store.schema import RUN_FILE
 from nnft.store.segment_files import fields_folder, load_networks
 from nnft.store.snapshot import FieldManifest, HistoryEntry, RunSnapshot, SegmentRecord
-from nnft.store.validate import RUN_KIND, check_identity, check_structure
 
 
 def read_run(path: str | os.PathLike[str]) -> StoredRun:
@@ -55,71 +50,13 @@ def read_run(path: str | os.PathLike[str]) -> StoredRun:
         raise with_previous(Path(path), failure) from failure
 
 
-class LazyArrays(Mapping[str, NDArray[Any]]):
-    """The arrays below one group, each loaded and verified when it is asked for."""
-
-    def __init__(self, run: StoredRun, group: str) -> None:
-        self._run = run
-        self._prefix = f"{group}/"
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        if self._prefix + name not in self._run.forms:
-            raise KeyError(name)
-        return self._run.read(self._prefix + name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (path.removeprefix(self._prefix) for path in self._run.forms if path.startswith(self._prefix))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._prefix + name in self._run.forms
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of an array without loading it."""
-        return self._run.shape(self._prefix + name)
-
-
-class StoredRun:
-    """An open run file; built by `read_run`.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    forms : dict
-        Type and shape of every data set by path, with its SHA-256.
-    """
+class StoredRun(CheckedFile):
+    """An open run file; built by `read_run`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: h5py.File | None = open_hdf5(path, RUN_KIND)
-        try:
-            with data_file_errors(path, "the structure"):
-                self._content = scan(self._file, path)
-                check_identity(self._content.attributes, path)
-                self.forms = check_structure(self._content, path)
-                self._check_counters()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(path, RUN_FILE)
 
-    def __enter__(self) -> StoredRun:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; arrays that were read stay valid."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _check_counters(self) -> None:
+    def _check_further(self) -> None:
         """Compare the commit counters with each other and with the networks in the bins."""
         done, planned, size = (
             self.counter(name) for name in ("networks_done", "networks_planned", "block_size")
@@ -133,25 +70,6 @@ class StoredRun:
                 f"{done}, blocks_done {found[1]}, {counted} networks in the bins"
             )
 
-    def counter(self, name: str) -> int:
-        """Return an integer root attribute, such as "networks_done" or "block_size"."""
-        value = self._content.attributes[f"/@{name}"]
-        if not isinstance(value, int):
-            raise KeyError(name)
-        return value
-
-    def text(self, name: str) -> str:
-        """Return a text root attribute, such as "run_id" or "digest"."""
-        value = self._content.attributes[f"/@{name}"]
-        if not isinstance(value, str):
-            raise KeyError(name)
-        return value
-
-    @property
-    def attributes(self) -> dict[str, AttributeValue]:
-        """All attributes of the root ("/@seed") and of the groups ("/mesh@source")."""
-        return dict(self._content.attributes)
-
     @property
     def networks_done(self) -> int:
         """Networks that every number of the file includes."""
@@ -161,11 +79,6 @@ class StoredRun:
     def complete(self) -> bool:
         """Whether the run is finished."""
         return self.counter("complete") == 1
-
-    @property
-    def newer_minor(self) -> bool:
-        """Whether a newer minor version wrote the file: it may be read, but must not be resumed."""
-        return self._content.attributes["/@format_version"] > FORMAT_VERSION  # type: ignore[operator]
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -208,10 +121,7 @@ class StoredRun:
     @property
     def estimate_names(self) -> tuple[str, ...]:
         """Names of the stored estimates."""
-        prefix = "/estimates/"
-        return tuple(
-            path.removeprefix(prefix) for path in sorted(self._content.groups) if path.startswith(prefix)
-        )
+        return self.groups_below("/estimates")
 
     def estimate(self, name: str) -> dict[str, Any]:
         """Return the arrays and attributes of one estimate, keyed as in `RunSnapshot.estimates`."""
@@ -221,9 +131,7 @@ class StoredRun:
                 f"no estimate {shorten(name)} in {shorten(self.path.name)}: "
                 f"it has {shorten(self.estimate_names)}"
             )
-        marked = self._content.attributes.items()
-        attributes = {path.partition("@")[2]: value for path, value in marked if path.startswith(f"{group}@")}
-        return {**LazyArrays(self, group), **attributes}
+        return {**LazyArrays(self, group), **self.group_attributes(group)}
 
     @property
     def fields(self) -> FieldManifest | None:
@@ -280,27 +188,6 @@ class StoredRun:
             mesh_sha256=str(attributes.get("/mesh@source_sha256", "")),
         )
 
-    def shape(self, path: str) -> tuple[int, ...]:
-        """Return the shape of a data set without loading it."""
-        return tuple(int(length) for length in self._dataset(path).shape)
-
-    def axes(self, path: str) -> tuple[str, ...]:
-        """Return the path of the dimension scale of every axis of a data set ("" for an axis without)."""
-        dataset = self._dataset(path)
-        with data_file_errors(self.path, path):
-            return tuple(str(dim[0].name) if len(dim) > 0 else "" for dim in dataset.dims)
-
-    def slabs(self, path: str) -> Iterator[NDArray[Any]]:
-        """Yield a data set in slabs of leading rows, so that a large one never stands in memory whole."""
-        dataset = self._dataset(path)
-        with data_file_errors(self.path, path):
-            if dataset.ndim == 0 or dataset.chunks is None:
-                yield np.asarray(dataset[()])
-                return
-            rows = dataset.chunks[0]
-            for start in range(0, dataset.shape[0], rows):
-                yield np.asarray(dataset[start : start + rows])
-
     def read(self, path: str) -> NDArray[Any]:
         """Load a data set and compare it with its checksum.
 
@@ -310,48 +197,9 @@ class StoredRun:
             No such data set, or "checksum error in <data set>".
         """
         try:
-            return self._load(path)
+            return super().read(path)
         except DataFileError as failure:
             raise with_previous(self.path, failure) from failure
-
-    def read_text(self, path: str) -> str:
-        """Load a text."""
-        with data_file_errors(self.path, path):
-            return bytes(self.read(path)[()]).decode("utf-8")
-
-    def verify(self, path: str) -> None:
-        """Compare a data set with its checksum without keeping it in memory.
-
-        Raises
-        ------
-        DataFileError
-            "checksum error in <data set>".
-        """
-        if array_digest(self.slabs(path)) != self.forms[path][1]:
-            raise checksum_error(self.path, path)
-
-    def _load(self, path: str) -> NDArray[Any]:
-        dataset = self._dataset(path)
-        with data_file_errors(self.path, path):
-            array = np.asarray(dataset[()])
-        if array_digest([array]) != self.forms[path][1]:
-            raise checksum_error(self.path, path)
-        return array
-
-    def _texts(self, path: str) -> tuple[str, ...]:
-        with data_file_errors(self.path, path):
-            return tuple(bytes(text).decode("utf-8") for text in self.read(path))
-
-    def _texts_below(self, group: str) -> dict[str, str]:
-        paths = [path for path in self.forms if path.rpartition("/")[0] == group]
-        return {path.rpartition("/")[2]: self.read_text(path) for path in paths}
-
-    def _dataset(self, path: str) -> h5py.Dataset:
-        if self._file is None:
-            raise DataFileError(f"run file is closed: got {shorten(self.path.name)}; open it again")
-        if path not in self.forms:
-            raise DataFileError(f"no data set {shorten(path)} in {shorten(self.path.name)}")
-        return self._content.datasets[path]
 
 
 def with_previous(path: Path, failure: DataFileError) -> DataFileError:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["group", "dimension", "dataset", "attribute"]
+# `dims` of a data set whose axes are named by the attribute "axes" of its group, separated by blanks.
+FREE_AXES = ("<axes>",)
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,14 @@ class SchemaEntry:
     dtype : str
         "text" (UTF-8, fixed length), "float64", "int64", "int32", "int8", "int64[2]"; "" for a group.
     dims : tuple of str
-        Names of the axes; empty for a scalar.
+        Names of the axes; empty for a scalar; `FREE_AXES` where the file names them.
     required : bool
         Whether every file has it (inside a ``<word>`` group: every such group).
     units : str
-        "1" for a pure number, "" where units make no sense.
+        "1" for a pure number, "" where units make no sense, "<units>" for the attribute of that name of the
+        data set's group.
     long_name : str
-        Short name, also stored as attribute of a data set.
+        Short name, also stored as attribute of a data set; "<long_name>" as for units.
     description : str
         Meaning, conventions, normalisation.
     """

@@ -1,19 +1,20 @@
-"""Verification of a run file: every checksum, the result digest, the axes, the stored fields."""
+"""Verification of a file of any kind: every checksum, the result digest, the axes, the stored fields."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from nnft.errors import DataFileError
-from nnft.store.digest import result_digest
+from nnft.store.analysis_reader import StoredAnalysis, is_analysis_file
+from nnft.store.checked_file import CheckedFile
 from nnft.store.guard import data_file_errors
-from nnft.store.layout import axis_paths, find_entry
 from nnft.store.reader import StoredRun, read_run
 from nnft.store.segment_files import fields_folder, load_segment
 
 
 def verify_file(path: str | os.PathLike[str]) -> list[str]:
-    """Read everything a run file holds and compare it with its checksums.
+    """Read everything a run file or an analysis file holds and compare it with its checksums.
 
     Opening already compares structure, attributes and commit counters; this reads all data, too, a slab at a
     time.
@@ -21,7 +22,7 @@ def verify_file(path: str | os.PathLike[str]) -> list[str]:
     Parameters
     ----------
     path : str or path
-        Run file.
+        Run file or analysis file.
 
     Returns
     -------
@@ -29,26 +30,29 @@ def verify_file(path: str | os.PathLike[str]) -> list[str]:
         One line for each finding; empty if the file is good.
     """
     try:
-        run = read_run(path)
+        if is_analysis_file(path):
+            with StoredAnalysis(Path(path)) as analysis:
+                return _failures_of_all(analysis)
+        with read_run(path) as run:
+            return _failures_of_all(run) + _segment_failures(run)
     except DataFileError as failure:
         return [str(failure)]
-    findings: list[str] = []
-    with run:
-        for member in sorted(run.forms):
-            findings += _failures_of(run, member)
-        if run.text("result_digest") != result_digest(run.attributes, run.forms):
-            findings.append("result digest does not match the results")
-        findings += _segment_failures(run)
+
+
+def _failures_of_all(file: CheckedFile) -> list[str]:
+    """Check all data sets and the result digest."""
+    findings = [finding for member in sorted(file.forms) for finding in _failures_of(file, member)]
+    if file.text("result_digest") != file.result_digest():
+        findings.append("result digest does not match the results")
     return findings
 
 
-def _failures_of(run: StoredRun, member: str) -> list[str]:
+def _failures_of(file: CheckedFile, member: str) -> list[str]:
     """Check content and axes of one data set."""
     try:
-        run.verify(member)
-        found = find_entry(member)
-        wanted = axis_paths(member, *found) if found is not None else ()
-        stored = run.axes(member) if wanted else ()
+        file.verify(member)
+        wanted = file.wanted_axes(member)
+        stored = file.axes(member) if wanted else ()
     except DataFileError as failure:
         return [str(failure)]
     if stored != wanted:
