@@ -172,5 +172,3 @@ def sunset_product(metric: FloatArray, four: FloatArray) -> FloatArray:
         raised = np.tensordot(raised, metric, axes=(1, 0))
     joined: FloatArray = vertex.reshape(size, -1) @ raised.reshape(size, -1).T
     return 0.5 * (joined + joined.T)
-
-

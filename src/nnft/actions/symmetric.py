@@ -20,6 +20,8 @@ from nnft.estimators.index_table import IndexArray, SectorTable, multisets
 FloatArray = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int32]
 
+PIECE = 128
+
 
 def component_count(n_values: int, order: int) -> int:
     """Return the number of independent components."""
@@ -146,11 +148,22 @@ def transform(packed: FloatArray, order: int, matrix: FloatArray) -> FloatArray:
         raise UsageError(f"odd order of a symmetric tensor: got {order}; use 2, 4 or 6")
     n_in, n_out = matrix.shape
     half = order // 2
-    upper = _change_second_half(packed[half_places(n_in, order)], half, matrix)
+    source = half_places(n_in, order)
+    upper = np.empty((len(source), component_count(n_out, half)))
+    for piece in _pieces(len(source)):
+        upper[piece] = _change_second_half(np.take(packed, source[piece]), half, matrix)
+    lower = np.ascontiguousarray(upper.T)
+    both = np.empty((lower.shape[0],) * 2)
     expand = dense_places(n_in, half).reshape(-1)
-    both = _change_second_half(np.ascontiguousarray(upper.T)[:, expand], half, matrix)
+    for piece in _pieces(len(lower)):
+        both[piece] = _change_second_half(np.take(lower[piece], expand, axis=1), half, matrix)
     first, second = _split_places(n_out, order)
     return both[second, first]
+
+
+def _pieces(length: int) -> list[slice]:
+    """Return stretches of rows that stay in the cache while they are worked on."""
+    return [slice(start, start + PIECE) for start in range(0, length, PIECE)]
 
 
 def _change_second_half(rows: FloatArray, half: int, matrix: FloatArray) -> FloatArray:
@@ -159,14 +172,14 @@ def _change_second_half(rows: FloatArray, half: int, matrix: FloatArray) -> Floa
     if half == 1:
         return rows @ matrix
     for _ in range(half - 1):
-        # the last index is transformed and moved to the front
         changed = (rows.reshape(-1, n_in) @ matrix).reshape(length, -1, n_out)
+        # beyond two indices, the one that was changed moves to the front
         rows = np.ascontiguousarray(changed.transpose(0, 2, 1)) if half > 2 else changed
     if half > 2:
         rows = (rows.reshape(-1, n_in) @ matrix).reshape(length, -1)
     else:
         rows = np.matmul(matrix.T, rows).reshape(length, -1)
-    return rows[:, _ascending(n_out, half)]
+    return np.take(rows, _ascending(n_out, half), axis=1)
 
 
 def trace(packed: FloatArray, n_values: int, order: int, metric: FloatArray) -> FloatArray:
@@ -180,7 +193,7 @@ def trace(packed: FloatArray, n_values: int, order: int, metric: FloatArray) -> 
     metric : ndarray of float64, shape (n, n)
     """
     half = order // 2
-    rows = packed[half_places(n_values, order)].reshape(-1, n_values ** (half - 2), n_values**2)
+    rows = np.take(packed, half_places(n_values, order)).reshape(-1, n_values ** (half - 2), n_values**2)
     left = (rows @ metric.reshape(-1)).reshape(-1)  # (packed half) x n^(half - 2)
     table = components(n_values, order - 2)
     place = places(n_values, table[:, :half])

@@ -45,6 +45,10 @@ class Replicated:
         rows = [np.asarray(function(row), dtype=np.float64) for row in self.values]
         return Replicated(np.stack(rows), self.bin_counts, self.n_networks)
 
+    def chosen(self, rows: npt.NDArray[np.integer] | slice) -> Replicated:
+        """Return some components only, by their places on the second axis."""
+        return Replicated(self.values[:, rows], self.bin_counts, self.n_networks)
+
     def deviations(self) -> FloatArray:
         """Return deviations whose products, summed over bins, are the covariance; shape (m, B).
 
