@@ -227,7 +227,7 @@ class AnalysisFile:
         names = [table.name for table in self.tables]
         if len(set(names)) < len(names):
             raise ValueError(f"tables: got the names {names}, wanted different ones")
-        lengths = {"point": len(self.points), "bin": len(self.bin_counts)}
+        lengths: dict[str, int] = {}
         for name, array in self.arrays.items():
             for axis in array.axes:
                 free = _AXIS_NAME.fullmatch(axis) and (axis in SHARED_AXES or axis not in _TAKEN)
@@ -237,6 +237,7 @@ class AnalysisFile:
                         f"digits and _ other than {', '.join(sorted(_TAKEN - set(SHARED_AXES)))}"
                     )
             lengths |= dict(zip(array.axes, np.shape(array.values), strict=False))
+        lengths |= {"point": len(self.points), "bin": len(self.bin_counts)}
         for table in self.tables:
             length, used = lengths.get(table.indexed_by), np.asarray(table.indices)
             if length is not None and used.size > 0 and not 0 <= used.min() <= used.max() < length:
