@@ -248,7 +248,7 @@ FAULTS = [
     ),
     Fault(
         "checksum not compared on reading",
-        "store/reader.py",
+        "store/checked_file.py",
         "if array_digest([array]) != self.forms[path][1]:",
         "if False:",
         "store/test_damaged_files.py::test_numbers_are_checked_beyond_fletcher32",
@@ -285,7 +285,7 @@ FAULTS = [
     Fault(
         "lanes of no network not cleared",
         "_kernels/ensemble.py",
-        "            _clear_lanes(live, bases, lanes)\n",
+        "            clear_lanes(live, bases, lanes)\n",
         "            pass\n",
         "samplers/test_initial.py::test_blocks_go_to_their_bins",
     ),

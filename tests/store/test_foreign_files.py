@@ -98,7 +98,7 @@ def test_format_versions(changed: Callable[..., Path], version: tuple[int, int],
         refused(path, "format version .*this nnft reads 1.x")
         return
     with read_run(path) as run:
-        assert run.newer_minor == (version > (1, 0))
+        assert run.newer_minor == (version > (1, 1))
         assert run.points.shape == (3, 2)
 
 
@@ -115,7 +115,7 @@ def test_newer_minor_version_may_add_things(changed: Callable[..., Path]) -> Non
 @pytest.mark.parametrize(
     ("path", "pattern"),
     [
-        ("/mesh/points", "missing in 'run.h5': /mesh/points of schema 1.0"),
+        ("/mesh/points", "missing in 'run.h5': /mesh/points of schema 1.1"),
         ("/accumulators/count", "missing in 'run.h5': /accumulators/count"),
         ("/config", "missing in 'run.h5': /config"),
         ("/estimates/connected_4_0011/stderr", "missing in 'run.h5': /estimates/connected_4_0011/stderr"),

@@ -52,7 +52,7 @@ def sample_network(method: int, network: Any, index: Any, work: Any, values: Any
 
 
 @compiled()
-def _to_lanes(lane: int, bases: Any, values: Any, shift: Any, lanes: Any) -> None:
+def to_lanes(lane: int, bases: Any, values: Any, shift: Any, lanes: Any) -> None:
     """Put one network's shifted values into its lane."""
     lanes[lane] = 1.0
     for k in range(bases.shape[0]):
@@ -62,13 +62,23 @@ def _to_lanes(lane: int, bases: Any, values: Any, shift: Any, lanes: Any) -> Non
 
 
 @compiled()
-def _clear_lanes(first: int, bases: Any, lanes: Any) -> None:
+def clear_lanes(first: int, bases: Any, lanes: Any) -> None:
     """Make the lanes from `first` on those of no network."""
     for lane in range(first, LANES):
         lanes[lane] = 0.0
         for k in range(bases.shape[0]):
             for q in range(bases[k, 2]):
                 lanes[(bases[k, 0] + q) * LANES + lane] = 0.0
+
+
+@compiled()
+def binned_stages(stages: Any, bins: int, block: int) -> Any:
+    """Stages whose sums lie in the row of the block's bin."""
+    moved = stages.copy()
+    for s in range(stages.shape[0]):
+        if stages[s, 3] >= 0:
+            moved[s, 3] = bins * stages[s, 3] + block % bins * stages[s, 0]
+    return moved
 
 
 @compiled()
@@ -79,11 +89,7 @@ def _run_block(
     block_size, networks, draw, keep_from, keep_to = plan[0], plan[1], plan[2], plan[3], plan[4]
     stages, index, bases, shift = program
     work, values, lanes = buffers
-    bins = plan[7]
-    stages = stages.copy()
-    for s in range(stages.shape[0]):
-        if stages[s, 3] >= 0:
-            stages[s, 3] = bins * stages[s, 3] + block % bins * stages[s, 0]
+    stages = binned_stages(stages, plan[7], block)
     header = network[0]
     points, outputs, offset = header[1], header[2], header[0] * (header[1] * (header[1] + 1) // 2)
     first, last = block * block_size, min((block + 1) * block_size, networks)
@@ -94,13 +100,13 @@ def _run_block(
             keep = keep_from <= m < keep_to
             if sample_network(method, network, m, work, values, draw != 0 or keep) != 0:
                 return m
-            _to_lanes(lane, bases, values, shift, lanes)
+            to_lanes(lane, bases, values, shift, lanes)
             if keep:
                 for i in range(outputs):
                     for a in range(points):
                         fields[m - keep_from, i, a] = values[offset + i * points + a]
         if live < LANES:
-            _clear_lanes(live, bases, lanes)
+            clear_lanes(live, bases, lanes)
         accumulate(
             stages.ctypes.data, stages.shape[0], index.ctypes.data, lanes.ctypes.data, sums.ctypes.data
         )

@@ -37,6 +37,7 @@ collapsed_f = _declare("collapsed_f", _integer, *_sampler)
 explicit_d = _declare("explicit_d", _integer, *_sampler)
 explicit_f = _declare("explicit_f", _integer, *_sampler)
 accumulate = _declare("accumulate", types.void, _pointer, _integer, _pointer, _pointer, _pointer)
+activate_d = _declare("activate_d", types.void, types.int32, _pointer, _integer, _pointer, _pointer)
 factor = _declare("factor", types.void, _integer, types.float64, _pointer)
 
 

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from nnft.errors import UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.insertion import deformation_weights
 from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
+from nnft.estimators.reweighting import EffectiveSampleSize
 from nnft.store.reader import StoredRun, read_run
 
 FloatArray = npt.NDArray[np.float64]
@@ -85,6 +87,11 @@ class Run:
         return self.stored.complete
 
     @cached_property
+    def orders(self) -> tuple[int, ...]:
+        """Orders of the connected correlators in the file."""
+        return tuple(sorted({table.order for table in self.estimator.layout.tables.values()}))
+
+    @cached_property
     def points(self) -> FloatArray:
         """Input points after scaling, shape (P, d)."""
         return self.stored.points
@@ -99,6 +106,29 @@ class Run:
         """Methods chosen and why, sizes, memory."""
         plan: dict[str, Any] = json.loads(self.stored.config["plan"])
         return plan
+
+    @cached_property
+    def deformation(self) -> dict[str, Any] | None:
+        """The card's table of the insertion, resolved, or None: all averages are those with its weights."""
+        found: dict[str, Any] | None = self.card.get("deformation")
+        return found
+
+    @property
+    def effective_sample_size(self) -> EffectiveSampleSize | None:
+        """How many networks of equal weight a deformed ensemble is worth; None without a deformation."""
+        return self.estimator.effective_sample_size()
+
+    def require_effective_sample_size(self) -> None:
+        """Refuse a deformed ensemble whose averages rest on few networks; correlators do so as well.
+
+        Raises
+        ------
+        NumericalError
+            If the effective sample size is below 100.
+        """
+        size = self.effective_sample_size
+        if size is not None and size.networks:
+            size.require()
 
     @cached_property
     def estimator(self) -> CorrelatorEstimator:
@@ -195,6 +225,22 @@ class Run:
         if self.stored.fields is None:
             raise UsageError("no outputs in the file: got store.fields = 0; sample with store.fields above 0")
         return self.stored.read_fields(start, stop)
+
+    def weights(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Return the weights of stored outputs of a deformed ensemble, shape (networks,).
+
+        Averages of functions of `fields` are those of the deformed theory with these weights, and of the
+        theory without the insertion without them. The largest weight is 1.
+
+        Raises
+        ------
+        UsageError
+            If the run has no deformation, or keeps no outputs.
+        """
+        if self.deformation is None:
+            raise UsageError("no weights in the file: got no [deformation]; all networks weigh the same")
+        options = {name: value for name, value in self.deformation.items() if name != "readouts"}
+        return deformation_weights(self.fields(start, stop), **options)
 
 
 def _first(value: float | list[float]) -> float:

@@ -26,9 +26,16 @@ def summary(run: Run) -> dict[str, Any]:
     Returns
     -------
     dict
-        Run state, methods, and for each point G2, infinite-width G2, connected G4, G6 and G8 at
-        coincident points and the excess kurtosis: ``value``, ``stderr``, ``unreliable``.
+        Run state, methods, for a deformed ensemble its table and effective sample size, and for each point
+        G2, infinite-width G2, connected G4, G6 and G8 at coincident points and the excess kurtosis:
+        ``value``, ``stderr``, ``unreliable``.
+
+    Raises
+    ------
+    NumericalError
+        If the effective sample size of a deformed ensemble is too small.
     """
+    run.require_effective_sample_size()
     plan, stored = run.plan, run.stored
     state: dict[str, Any] = {
         "file": str(run.path),
@@ -49,10 +56,26 @@ def summary(run: Run) -> dict[str, Any]:
         "network": run.card["network"],
         "layers": list(range(2, plan["layers"] + 1)) if run.card["estimate"]["layers"] else [],
     }
+    if run.deformation is not None:
+        state["deformation"] = run.deformation
+        state["effective_sample_size"] = _effective_size(run) if run.networks else None
     columns = _columns(run) if run.networks else {}
     state["points"] = _points(run, columns) if run.networks else []
     state["unreliable"] = _unreliable(columns)
     return state
+
+
+def _effective_size(run: Run) -> dict[str, Any]:
+    size = run.effective_sample_size
+    if size is None:
+        return {}
+    return {
+        "value": size.value,
+        "stderr": size.stderr if np.isfinite(size.stderr) else None,
+        "networks": size.networks,
+        "largest_share_at_most": size.largest_share,
+        "warning": size.warning,
+    }
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,7 @@ def table_text(state: dict[str, Any]) -> str:
     rate = state["networks_per_second"]
     if rate:
         lines.append(f"throughput {rate:,.0f} networks/s, {state['precision']}, {state['bins']} bins")
+    lines += _deformation_lines(state)
     if not state["points"]:
         return "\n".join([*lines, "no networks yet"])
     columns = [name for name in ("G2", "G4", "G6", "G8", "excess_kurtosis") if name in state["points"][0]]
@@ -157,7 +181,7 @@ def table_text(state: dict[str, Any]) -> str:
     has_theory = "G2_infinite_width" in state["points"][0]
     header = ["point", *(titles.get(name, "excess kurtosis") for name in columns)]
     if has_theory:
-        header.insert(2, "G2 at n = inf")
+        header.insert(2, "base G2 at n = inf" if "deformation" in state else "G2 at n = inf")
     rows = [header]
     for record in state["points"][:SHOWN_POINTS]:
         row = [str(record["point"]), *(with_error(record[name]) for name in columns)]
@@ -179,8 +203,33 @@ def _network_line(network: dict[str, Any]) -> str:
     )
 
 
+def _deformation_lines(state: dict[str, Any]) -> list[str]:
+    """The insertion and how many networks carry the weight."""
+    if "deformation" not in state:
+        return []
+    table, size = state["deformation"], state["effective_sample_size"]
+    couplings = ", ".join(f"{key} {value}" for key, value in table.items() if key.startswith("phi") and value)
+    lines = [
+        f"deformed   weights exp(-V): {couplings}, cell {table['cell']:.6g}, "
+        f"invariance {table['invariance']}, readouts {table['readouts']}"
+    ]
+    if size:
+        cell = {"value": size["value"], "stderr": size["stderr"], "unreliable": False}
+        lines.append(
+            f"weights    effective sample size {with_error(cell)} of {size['networks']} networks, "
+            f"largest share of one network at most {size['largest_share_at_most']:.2g}"
+        )
+    return lines
+
+
 def _warnings(state: dict[str, Any]) -> list[str]:
-    lines = ["value(error in the last digits); connected correlators are joint cumulants, unbiased"]
+    size = state.get("effective_sample_size")
+    kind = "unbiased" if size is None else "bias of order 1/networks removed"
+    lines = [f"value(error in the last digits); connected correlators are joint cumulants, {kind}"]
+    if size is not None:
+        lines.append("G2 at n = inf is that of the networks without the deformation")
+        if size["warning"]:
+            lines.append(f"! {size['warning']}")
     for name, count in state["unreliable"].items():
         if count["unreliable"]:
             lines.append(

@@ -77,3 +77,5 @@ def sample(
             click.echo(json.dumps(summary(run), indent=2))
         elif not quiet:
             click.echo(table_text(summary(run)))
+        else:
+            run.require_effective_sample_size()

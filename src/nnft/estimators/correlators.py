@@ -7,18 +7,18 @@ by the jackknife over bins. Two estimators of one ensemble are merged by adding 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nnft.errors import DataFileError, UsageError, shorten
-from nnft.estimators.index_table import IndexArray, RankArray, SectorTable, pair_index
-from nnft.estimators.jackknife import Jackknife
+from nnft.estimators.evaluation import Replicates, jackknives, replicate_rows
+from nnft.estimators.index_table import IndexArray, SectorTable, pair_index
 from nnft.estimators.kstatistics import samples_needed
 from nnft.estimators.layer_kernels import MetricReplicates, VertexReplicates
-from nnft.estimators.layout import EstimatorKind, LayerPairs, SumLayout, sum_layout
+from nnft.estimators.layout import WEIGHT_SUMS, SumLayout
 from nnft.estimators.replicated import Replicated
 from nnft.estimators.replicates import (
     CumulantReplicates,
@@ -27,21 +27,16 @@ from nnft.estimators.replicates import (
     ReplicateMeans,
 )
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
+from nnft.estimators.reweighting import (
+    EffectiveSampleSize,
+    WeightedMeans,
+    WithoutBias,
+    effective_sample_size,
+)
+from nnft.estimators.stored_layout import layout_arrays, read_layout
 
 FloatArray = npt.NDArray[np.float64]
-CHUNK_BYTES = 1 << 24
 Scalar = TypeVar("Scalar", bound=np.generic)
-KINDS: tuple[EstimatorKind, ...] = ("conditional", "direct")
-PAIR_CHOICES: tuple[LayerPairs, ...] = ("all", "diagonal")
-
-
-class Replicates(Protocol):
-    """A function of the sums, evaluated for the full sample and every replicate."""
-
-    row_bytes: int
-
-    def __call__(self, rows: RankArray) -> FloatArray:
-        """Return the estimates of some components, shape (len(rows), 1 + B)."""
 
 
 class CorrelatorEstimator:
@@ -58,6 +53,8 @@ class CorrelatorEstimator:
     layer_shifts : mapping of int to ndarray of float64, shape (Q,), optional
         The same for the layers with statistics; zero where not given. For the conditional estimator
         the last layer has `shift`.
+    weight_shift : float
+        Weights are exp(weight_shift - V); 0 without weights.
 
     Raises
     ------
@@ -71,6 +68,7 @@ class CorrelatorEstimator:
         bins: int,
         shift: npt.ArrayLike | None = None,
         layer_shifts: Mapping[int, npt.ArrayLike] | None = None,
+        weight_shift: float = 0.0,
     ) -> None:
         if bins < 1:
             raise UsageError(f"no bins in the estimator: got {bins!r}; use 32 or more")
@@ -78,6 +76,7 @@ class CorrelatorEstimator:
         self.counts = np.zeros(bins, dtype=np.int64)
         self.sums: dict[str, FloatArray] = {n: np.zeros((bins, size)) for n, size in layout.sizes.items()}
         self._borrowed = False
+        self.weight_shift = float(weight_shift)
         self.shift = self._checked_shift(shift)
         given = dict(layer_shifts or {})
         if layout.kind == "conditional":
@@ -144,6 +143,7 @@ class CorrelatorEstimator:
             np.array_equal(shift, other.layer_shifts.get(layer, ()))
             for layer, shift in self.layer_shifts.items()
         )
+        same_shifts = same_shifts and self.weight_shift == other.weight_shift
         if self.layout != other.layout or len(self.counts) != len(other.counts) or not same_shifts:
             raise UsageError(
                 "estimators do not belong together in merge: got different layouts, bins or shifts; "
@@ -155,7 +155,7 @@ class CorrelatorEstimator:
             self.sums[name] += added
 
     def result(self, order: int, pattern: Sequence[int] | str | None = None) -> Correlator:
-        """Return the unbiased connected correlator of one sector.
+        """Return the connected correlator of one sector: unbiased, or nearly so if networks have weights.
 
         Parameters
         ----------
@@ -173,7 +173,8 @@ class CorrelatorEstimator:
         UsageError
             If the sector was not accumulated.
         NumericalError
-            If there are some networks, but too few for an unbiased estimate.
+            If there are some networks, but too few for an unbiased estimate, or the effective sample size
+            of networks with weights is below 100.
         """
         table = self._table(order, pattern)
         needed = samples_needed(self.layout.kind, order)
@@ -194,14 +195,10 @@ class CorrelatorEstimator:
         ``result(order, pattern).indices``.
         """
         table = self._table(order, pattern)
-        means = ReplicateMeans(self.sums, self.counts, samples_needed(self.layout.kind, order))
-        maker = CumulantReplicates(means, self.layout.kind, table, self.shift)
+        means = self._means(samples_needed(self.layout.kind, order))
+        maker = self._unbiased(CumulantReplicates(means, self.layout.kind, table, self.shift), means)
         chosen = np.arange(len(table)) if components is None else table.locate(components)
-        values = np.empty((len(means.sample_counts), len(chosen)))
-        step = max(1, CHUNK_BYTES // maker.row_bytes)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, len(chosen), step):
-                values[:, start : start + step] = maker(chosen[start : start + step]).T
+        values = replicate_rows(maker, means, chosen)
         return Replicated(values, means.bin_counts, self.n_networks)
 
     def moment(self, order: int, pattern: Sequence[int] | str | None = None) -> Correlator:
@@ -275,6 +272,24 @@ class CorrelatorEstimator:
             vertex,
         )
 
+    def effective_sample_size(self) -> EffectiveSampleSize | None:
+        """Return how many networks of equal weight the ensemble is worth; None if it has no weights."""
+        if self.layout.kind != "reweighted":
+            return None
+        return effective_sample_size(self.sums, self.counts)
+
+    def _means(self, needed: int) -> ReplicateMeans:
+        """Return means over networks, or ratios of weighted sums if enough networks carry the weight."""
+        size = self.effective_sample_size()
+        if size is None:
+            return ReplicateMeans(self.sums, self.counts, needed)
+        size.require()
+        return WeightedMeans(self.sums, self.counts, needed)
+
+    def _unbiased(self, replicates: Replicates, means: ReplicateMeans) -> Replicates:
+        """Return replicates that are unbiased, or have no bias of order one over the number of networks."""
+        return WithoutBias(replicates, means) if self.layout.kind == "reweighted" else replicates
+
     def _symmetric(self, packed: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
         """Return packed pairs as a symmetric matrix."""
         points = np.arange(self.layout.n_points)
@@ -302,9 +317,9 @@ class CorrelatorEstimator:
             return Estimate(indices, nothing, nothing.copy(), flags, 0, bins, lambda: np.empty((0, length)))
         value, stderr = np.empty(length), np.empty(length)
         unreliable = np.empty(length, dtype=np.bool_)
-        means = ReplicateMeans(self.sums, self.counts, needed)
+        means = self._means(needed)
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is flagged as unreliable
-            for rows, jackknife in _jackknives(maker(means), means, length):
+            for rows, jackknife in jackknives(self._unbiased(maker(means), means), means, length):
                 value[rows] = jackknife.estimate
                 stderr[rows] = jackknife.standard_error()
                 unreliable[rows] = jackknife.heavy_tailed()
@@ -315,9 +330,9 @@ class CorrelatorEstimator:
                     f"bins of an old result: got {self.n_networks} networks, result has {total}; "
                     "ask the estimator again"
                 )
-            fresh = ReplicateMeans(self.sums, self.counts, needed)
+            fresh = self._means(needed)
             values = np.empty((len(fresh.bin_counts), length))
-            for rows, jackknife in _jackknives(maker(fresh), fresh, length):
+            for rows, jackknife in jackknives(self._unbiased(maker(fresh), fresh), fresh, length):
                 values[:, rows] = jackknife.pseudo_values().T
             return values
 
@@ -330,29 +345,18 @@ class CorrelatorEstimator:
         -------
         dict of str to ndarray
             ``count`` int64 (bins,); ``sums/<name>`` float64 (bins, m); ``indices/<name>`` int32
-            (m, slots); ``shift`` float64 (Q,); ``layer_shift/<l>`` float64 (Q,); ``orders`` and
-            ``layers`` int64; ``layout`` int64 (5,): place of the kind in conditional, direct; number
-            of points; outputs; last layer; place of the layer pairs in all, diagonal. The sums are
-            the estimator's own arrays, not copies.
+            (m, slots), not for sums of weights; ``shift`` float64 (Q,); ``layer_shift/<l>`` float64 (Q,);
+            ``weight_shift`` float64 () if there are weights; those of `layout_arrays`. The sums are the
+            estimator's own arrays, not copies.
         """
-        layout = self.layout
-        numbers = [
-            KINDS.index(layout.kind),
-            layout.n_points,
-            layout.outputs,
-            layout.last_layer,
-            PAIR_CHOICES.index(layout.layer_pairs),
-        ]
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "count": self.counts,
-            "shift": self.shift,
-            "layout": np.array(numbers, dtype=np.int64),
-            "orders": np.array(layout.orders, dtype=np.int64),
-            "layers": np.array(layout.layers, dtype=np.int64),
-        }
+        arrays: dict[str, npt.NDArray[Any]] = {"count": self.counts, "shift": self.shift}
+        arrays |= layout_arrays(self.layout)
+        if self.layout.kind == "reweighted":
+            arrays["weight_shift"] = np.array(self.weight_shift)
         arrays |= {f"layer_shift/{layer}": shift for layer, shift in self.layer_shifts.items()}
         arrays |= {f"sums/{name}": stored for name, stored in self.sums.items()}
-        return arrays | {f"indices/{name}": layout.indices(name) for name in self.sums}
+        with_points = [name for name in self.sums if name not in WEIGHT_SUMS]
+        return arrays | {f"indices/{name}": self.layout.indices(name) for name in with_points}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> CorrelatorEstimator:
@@ -364,19 +368,11 @@ class CorrelatorEstimator:
             If an array is missing or does not fit the layout.
         """
         try:
-            kind, n_points, outputs, last_layer, pairs = (int(number) for number in arrays["layout"])
-            layout = sum_layout(
-                n_points,
-                KINDS[kind],
-                [int(order) for order in arrays["orders"]],
-                outputs=outputs,
-                last_layer=last_layer,
-                layers=[int(layer) for layer in arrays["layers"]],
-                layer_pairs=PAIR_CHOICES[pairs],
-            )
+            layout = read_layout(arrays)
             counts = np.array(arrays["count"], dtype=np.int64)
             layer_shifts = {layer: arrays[f"layer_shift/{layer}"] for layer in layout.layers}
-            estimator = cls(layout, len(counts), arrays["shift"], layer_shifts)
+            weight_shift = float(arrays["weight_shift"]) if layout.kind == "reweighted" else 0.0
+            estimator = cls(layout, len(counts), arrays["shift"], layer_shifts, weight_shift)
             for name, size in layout.sizes.items():
                 stored = np.asarray(arrays[f"sums/{name}"], dtype=np.float64)
                 if stored.shape != (len(counts), size):
@@ -389,14 +385,3 @@ class CorrelatorEstimator:
         estimator.counts = counts
         estimator._borrowed = True
         return estimator
-
-
-def _jackknives(
-    replicates: Replicates, means: ReplicateMeans, length: int
-) -> Iterator[tuple[slice, Jackknife]]:
-    """Yield the components in pieces of limited memory, each with its replicates."""
-    step = max(1, CHUNK_BYTES // replicates.row_bytes)
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        columns = replicates(np.arange(start, stop))
-        yield slice(start, stop), Jackknife(columns[:, 0], columns[:, 1:], means.bin_counts)

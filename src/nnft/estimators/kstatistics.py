@@ -11,7 +11,7 @@ sum over distinct samples into products of power sums:
 
     sum_distinct = sum_{rho >= pi} prod_{C in rho} (-1)^(c-1) (c-1)! S_C,   c = blocks of pi inside C.
 
-Three kinds differ only in the partitions pi that are allowed:
+Kinds differ in the partitions pi that are allowed:
 
 ``general``
     all set partitions; the classical multivariate k-statistics (order up to 6).
@@ -20,6 +20,9 @@ Three kinds differ only in the partitions pi that are allowed:
 ``conditional``
     the samples are covariances of a Gaussian given the network; the k-statistics act on its entries,
     one entry for each pair of slots, and the sum over pairings of the slots is carried out.
+``reweighted``
+    partitions as for ``direct``, each moment replaced by a ratio of weighted sums. Such products have no
+    unbiased estimator; the coefficients are those of kappa itself.
 
 All coefficients are integers over falling factorials and are evaluated with rational arithmetic.
 """
@@ -40,7 +43,7 @@ import numpy.typing as npt
 from nnft.errors import UsageError
 from nnft.estimators.index_table import Pattern
 
-Kind = Literal["general", "direct", "conditional"]
+Kind = Literal["general", "direct", "conditional", "reweighted"]
 Group = tuple[int, ...]
 Piece = tuple[Group, ...]
 Factor = tuple[Piece, ...]
@@ -93,8 +96,19 @@ class CumulantTerm:
         return np.array(exact, dtype=np.float64)[inverse]
 
 
+@dataclass(frozen=True)
+class MomentTerm(CumulantTerm):
+    """One product of moments in a cumulant; its weight is the coefficient, whatever the number of samples."""
+
+    def mean_coefficients(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the coefficient for every number of samples, shape (k,)."""
+        return np.full(len(counts), float(sum(weight for _, weight in self.weights)))
+
+
 def samples_needed(kind: Kind, order: int) -> int:
-    """Return the smallest number of samples for which the cumulant has an unbiased estimate."""
+    """Return the smallest number of samples for which the cumulant has an estimate, unbiased if it can be."""
+    if kind == "reweighted":
+        return 1
     return order if kind == "general" else order // 2
 
 
@@ -115,7 +129,7 @@ def cumulant_terms(kind: Kind, pattern: Pattern) -> tuple[CumulantTerm, ...]:
 
     Parameters
     ----------
-    kind : {'general', 'direct', 'conditional'}
+    kind : {'general', 'direct', 'conditional', 'reweighted'}
         Which moments may be non-zero, see the module's description.
     pattern : tuple of int
         Output label of each slot. For ``general`` the labels are ignored.
@@ -131,13 +145,18 @@ def cumulant_terms(kind: Kind, pattern: Pattern) -> tuple[CumulantTerm, ...]:
     """
     if kind == "conditional":
         return _conditional_terms(pattern)
-    if kind == "direct":
+    if kind in ("direct", "reweighted"):
         splits = [tuple(_piece(pattern, block) for block in blocks) for blocks in _even_partitions(pattern)]
+        if kind == "reweighted":
+            return tuple(
+                MomentTerm(tuple(sorted((piece,) for piece in pieces)), ((0, _moebius([len(pieces)])),))
+                for pieces in splits
+            )
         return _power_sum_terms(splits, lambda pieces: _join_pieces(pattern, pieces))
     if kind != "general" or len(pattern) > GENERAL_ORDER_LIMIT:
         raise UsageError(
             f"no unbiased cumulant in k-statistics: got kind {kind!r}, order {len(pattern)}; "
-            f"use general up to order {GENERAL_ORDER_LIMIT}, direct or conditional"
+            f"use general up to order {GENERAL_ORDER_LIMIT}, direct, conditional or reweighted"
         )
     plain = [tuple((block,) for block in blocks) for blocks in set_partitions(len(pattern))]
     return _power_sum_terms(plain, lambda pieces: (_merge_groups(pieces),))

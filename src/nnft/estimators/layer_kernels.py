@@ -56,7 +56,7 @@ class VertexReplicates:
         self._mean_name = mean_name
         self._product_name = product_name
         self._product_pairs = product_pairs
-        self._correction = means.sample_counts / (means.sample_counts - 1.0)
+        self._correction = means.variance_factor()
         self.row_bytes = 8 * 5 * len(means.sample_counts)
 
     def __call__(self, rows: RankArray) -> FloatArray:

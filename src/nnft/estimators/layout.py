@@ -19,8 +19,9 @@ from nnft.estimators.index_table import (
     sector_tables,
 )
 
-EstimatorKind = Literal["conditional", "direct"]
+EstimatorKind = Literal["conditional", "direct", "reweighted"]
 LayerPairs = Literal["all", "diagonal"]
+WEIGHT_SUMS = ("weight", "weight:squared", "weight:cut")
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,16 @@ class SumLayout:
     that would be equal share one place: for the conditional estimator the metric of the last layer
     has its mean in ``S2:00`` and, when all pairs are wanted, its products in ``S4:0011``.
 
+    Networks with weights have all these sums weighted, and three more of one component each: ``weight``,
+    ``weight:squared``, and ``weight:cut``, the number of readouts whose weight was out of range.
+
     Attributes
     ----------
     n_points : int
         Number of input points P.
-    kind : {'conditional', 'direct'}
-        What one network contributes: moments given its last metric, or products of its outputs.
+    kind : {'conditional', 'direct', 'reweighted'}
+        What one network contributes: moments given its last metric, products of its outputs, or weighted
+        products of its outputs.
     orders : tuple of int
         Even orders of the correlators; lower even orders are always included.
     outputs : int
@@ -66,10 +71,13 @@ class SumLayout:
                 f"layer without statistics in layers: got {list(self.layers)}; "
                 f"use different layers from 2 to {self.last_layer}"
             )
-        if self.kind not in ("conditional", "direct") or self.layer_pairs not in ("all", "diagonal"):
+        if self.kind not in ("conditional", "direct", "reweighted") or self.layer_pairs not in (
+            "all",
+            "diagonal",
+        ):
             raise UsageError(
                 f"unknown word in the layout of sums: got {self.kind!r}, {self.layer_pairs!r}; "
-                "use conditional or direct, all or diagonal"
+                "use conditional, direct or reweighted, all or diagonal"
             )
 
     @property
@@ -102,7 +110,7 @@ class SumLayout:
     @cached_property
     def aliases(self) -> dict[str, str]:
         """Names of layer sums that are kept under the name of a correlator sum."""
-        if self.kind == "direct" or self.last_layer not in self.layers:
+        if self.kind != "conditional" or self.last_layer not in self.layers:
             return {}
         shared = {f"layer{self.last_layer}:mean": "S2:00"}
         if self.layer_pairs == "all" and "S4:0011" in self.tables:
@@ -117,6 +125,8 @@ class SumLayout:
         for layer in self.layers:
             sizes[f"layer{layer}:mean"] = self.n_pairs
             sizes[f"layer{layer}:product"] = chosen * (chosen + 1) // 2
+        if self.kind == "reweighted":
+            sizes |= dict.fromkeys(WEIGHT_SUMS, 1)
         return {name: size for name, size in sizes.items() if name not in self.aliases}
 
     @cached_property
@@ -135,7 +145,9 @@ class SumLayout:
         return sum(self.sizes.values())
 
     def indices(self, name: str) -> IndexArray:
-        """Return the points of the components of a sum, shape (m, number of slots)."""
+        """Return the points of the components of a sum, shape (m, number of slots); none for weights."""
+        if name in WEIGHT_SUMS:
+            return np.zeros((1, 0), dtype=np.int32)
         if name in self.tables:
             return self.tables[name].points
         if name.endswith(":mean"):

@@ -7,8 +7,9 @@ slot 0
 base slots
     filled by the sampler, packed pairs or points in order, and zero in padding lanes:
     ``kernel_L`` (conditional estimator; Q slots, conditional metric of the last layer minus shift) or
-    ``fields`` (direct estimator; slot i P + a holds output i at point a), then ``kernel_l``
-    (Q slots, metric of layer l minus shift) for every other layer with statistics.
+    ``fields`` (otherwise; slot i P + a holds output i at point a), then for networks with weights
+    ``weight`` and ``cut`` (one slot each), then ``kernel_l`` (Q slots, metric of layer l minus shift)
+    for every other layer with statistics.
 kept slots
     filled by the stages below.
 
@@ -22,6 +23,10 @@ if sum_offset >= 0.
 Conditional moments obey T_r(c) = sum_j g(c_j, c_r) T_{r-2}(c without j, r) over slots j of the same
 label (Isserlis 1918); direct moments are T_r(c) = T_{r-2}(c_1..c_{r-2}) f(c_{r-1}) f(c_r). The last
 slot is the one that varies fastest, so that neighbouring components share their right operands.
+
+With weights T_2 has the weight as a further factor, and so have all others. The first `readout_stages`
+stages are for every readout of a network, with its outputs and its weight in the slots; the others for
+the network, with the sum of the weights of its readouts in ``weight``.
 """
 
 from __future__ import annotations
@@ -54,7 +59,9 @@ class AccumulationProgram:
     n_slots : int
         Rows of the lane buffer.
     base_slots : dict of str to int
-        First slot of ``fields`` and of each ``kernel_l``.
+        First slot of ``fields``, ``weight``, ``cut`` and of each ``kernel_l``.
+    readout_stages : int
+        Stages for every readout of a network with weights; 0 without weights.
     """
 
     layout: SumLayout
@@ -62,6 +69,7 @@ class AccumulationProgram:
     index: npt.NDArray[np.int32]
     n_slots: int
     base_slots: dict[str, int]
+    readout_stages: int = 0
 
     @property
     def n_sums(self) -> int:
@@ -81,6 +89,7 @@ class _Builder:
     layout: SumLayout
     n_slots: int = 1
     n_index: int = 0
+    readout_stages: int = 0
     base_slots: dict[str, int] = field(default_factory=dict)
     kept_slots: dict[str, int] = field(default_factory=dict)
     stages: list[tuple[int, ...]] = field(default_factory=list)
@@ -110,7 +119,12 @@ class _Builder:
         """Return the program."""
         stages = np.array(self.stages, dtype=np.int64).reshape(-1, STAGE_COLUMNS)
         return AccumulationProgram(
-            self.layout, stages, np.concatenate(self.index), self.n_slots, self.base_slots
+            self.layout,
+            stages,
+            np.concatenate(self.index),
+            self.n_slots,
+            self.base_slots,
+            self.readout_stages,
         )
 
 
@@ -145,13 +159,17 @@ def build_program(layout: SumLayout) -> AccumulationProgram:
         builder.base_slots[f"kernel_{layout.last_layer}"] = builder.reserve(layout.n_pairs)
     else:
         builder.base_slots["fields"] = builder.reserve(layout.outputs * layout.n_points)
+    if layout.kind == "reweighted":
+        builder.base_slots |= {name: builder.reserve(1) for name in ("weight", "cut")}
     for layer in layout.layers:
         if f"kernel_{layer}" not in builder.base_slots:
             builder.base_slots[f"kernel_{layer}"] = builder.reserve(layout.n_pairs)
     if layout.kind == "conditional":
         _add_conditional(builder)
-    else:
+    elif layout.kind == "direct":
         _add_direct(builder)
+    else:
+        _add_weighted(builder)
     _add_layers(builder)
     return builder.finish()
 
@@ -183,25 +201,52 @@ def _kept_rows(builder: _Builder, table: SectorTable, slots: list[int]) -> RankA
 
 def _add_direct(builder: _Builder) -> None:
     """Append the stages of the products of outputs."""
-    layout = builder.layout
-    fields = builder.base_slots["fields"]
-    top = max(layout.orders)
-    labels = range(min(layout.outputs, top // 2))
-    for label in labels:
-        first, second = (
-            fields + label * layout.n_points + layout.pairs[:, k].astype(np.int64) for k in (0, 1)
-        )
+    top = max(builder.layout.orders)
+    pairs = [sector_name((label, label)) for label in range(min(builder.layout.outputs, top // 2))]
+    for label, pair in enumerate(pairs):
         if label == 0 or top >= 4:
-            builder.add_stage(
-                [(first, second)],
-                sums="S2:00" if label == 0 else None,
-                kept=sector_name((label, label)) if top >= 4 else None,
-            )
+            sums, kept = ("S2:00" if label == 0 else None), (pair if top >= 4 else None)
+            builder.add_stage([_output_pairs(builder, label)], sums=sums, kept=kept)
+    _add_products(builder, pairs)
+
+
+def _add_weighted(builder: _Builder) -> None:
+    """Append the stages of the weighted products of outputs, then those of the weights themselves."""
+    layout = builder.layout
+    top = max(layout.orders)
+    weight, cut = (np.full(1, builder.base_slots[name]) for name in ("weight", "cut"))
+    pairs = [f"pair:{label}" for label in range(min(layout.outputs, top // 2))]
+    for label, pair in enumerate(pairs):
+        builder.add_stage([_output_pairs(builder, label)], sums=None, kept=pair)
+    first = builder.kept_slots[pairs[0]] + np.arange(layout.n_pairs)
+    builder.add_stage(
+        [(first, np.repeat(weight, layout.n_pairs))], sums="S2:00", kept="S2:00" if top >= 4 else None
+    )
+    _add_products(builder, pairs)
+    builder.readout_stages = len(builder.stages)
+    live = np.zeros(1, dtype=np.int64)
+    builder.add_stage([(weight, live)], sums="weight")
+    builder.add_stage([(weight, weight)], sums="weight:squared")
+    builder.add_stage([(cut, live)], sums="weight:cut")
+
+
+def _output_pairs(builder: _Builder, label: int) -> tuple[RankArray, RankArray]:
+    """Return the slots of the two outputs of every pair of points, for one output label."""
+    layout = builder.layout
+    first = builder.base_slots["fields"] + label * layout.n_points
+    left, right = (first + layout.pairs[:, k].astype(np.int64) for k in (0, 1))
+    return left, right
+
+
+def _add_products(builder: _Builder, pairs: list[str]) -> None:
+    """Append the stages above order 2, each a stage below times a pair of outputs of the last label."""
+    layout = builder.layout
+    top = max(layout.orders)
     for name, table in list(layout.tables.items())[1:]:
         front = list(range(table.order - 2))
-        last_pair = sector_name((table.pattern[-1],) * 2)
         entry = pair_index(layout.n_points, table.points[:, -2], table.points[:, -1])
-        term = (_kept_rows(builder, table, front), builder.kept_slots[last_pair] + entry)
+        last = builder.kept_slots[pairs[table.pattern[-1]]] + entry
+        term = (_kept_rows(builder, table, front), last)
         builder.add_stage([term], sums=name, kept=name if table.order < top else None)
 
 
@@ -211,8 +256,12 @@ def _add_layers(builder: _Builder) -> None:
     for layer in layout.layers:
         base = builder.base_slots[f"kernel_{layer}"]
         entries = np.arange(base, base + layout.n_pairs)
-        if f"layer{layer}:mean" not in layout.aliases:
+        if layout.kind == "reweighted":
+            weights = np.full(layout.n_pairs, builder.base_slots["weight"])
+            builder.add_stage([(entries, weights)], sums=f"layer{layer}:mean", kept=f"layer{layer}")
+        elif f"layer{layer}:mean" not in layout.aliases:
             builder.add_stage([(entries, np.zeros_like(entries))], sums=f"layer{layer}:mean")
         if f"layer{layer}:product" not in layout.aliases:
-            left, right = (base + layout.product_pairs[:, k] for k in (0, 1))
+            factor = builder.kept_slots.get(f"layer{layer}", base)
+            left, right = factor + layout.product_pairs[:, 0], base + layout.product_pairs[:, 1]
             builder.add_stage([(left, right)], sums=f"layer{layer}:product")

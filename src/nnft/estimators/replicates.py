@@ -49,6 +49,8 @@ class ReplicateMeans:
         Networks in the bins that have a replicate.
     sample_counts : ndarray of int64, shape (1 + B,)
         Networks behind each column.
+    divisors : ndarray of float64, shape (1 + B,)
+        What the sums of each column are divided by.
 
     Raises
     ------
@@ -73,6 +75,12 @@ class ReplicateMeans:
         replicated = len(self._live) > 1 and int(without.min()) >= needed
         self.bin_counts = live_counts if replicated else live_counts[:0]
         self.sample_counts = np.concatenate([[total], without[: len(self.bin_counts)]]).astype(np.int64)
+        self.divisors: FloatArray = self.sample_counts.astype(np.float64)
+
+    def variance_factor(self) -> FloatArray:
+        """Return n / (n - 1) for every column: it makes covariances of n networks unbiased."""
+        factor: FloatArray = self.sample_counts / (self.sample_counts - 1.0)
+        return factor
 
     def rows(self, name: str, rows: RankArray) -> FloatArray:
         """Return the means of some components of a sum, shape (len(rows), 1 + B)."""
@@ -84,7 +92,7 @@ class ReplicateMeans:
         means[:, 0] = binned.sum(axis=1)
         if len(self.bin_counts):
             np.subtract(means[:, :1], binned, out=means[:, 1:])
-        means /= self.sample_counts
+        means /= self.divisors
         return means
 
     def table(self, name: str) -> FloatArray:
@@ -100,7 +108,7 @@ class CumulantReplicates:
     Parameters
     ----------
     means : ReplicateMeans
-    kind : {'conditional', 'direct'}
+    kind : {'conditional', 'direct', 'reweighted'}
         What the sums contain.
     table : SectorTable
         Components of the sector.

@@ -141,6 +141,8 @@ class Checkpoints:
 def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[str, dict[str, Any]]:
     """Return every estimate that has enough networks, as ``/estimates`` holds them.
 
+    There is none where the effective sample size of a deformed ensemble is too small.
+
     Parameters
     ----------
     estimator : CorrelatorEstimator
@@ -149,6 +151,9 @@ def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[
     """
     layout, networks = estimator.layout, estimator.n_networks
     found: dict[str, dict[str, Any]] = {}
+    size = estimator.effective_sample_size()
+    if size is not None and not size.sufficient:
+        return found
     for table in layout.tables.values():
         single = len(set(table.pattern)) == 1
         suffix = "" if single else "_" + "".join(map(str, table.pattern))
@@ -161,10 +166,11 @@ def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[
             found[f"moment_{table.order}{suffix}"] = _record(moment, layout.kind, table.order, table.pattern)
     if "S4:0000" in layout.tables and networks >= samples_needed(layout.kind, 4):
         found["excess_kurtosis"] = _record(estimator.excess_kurtosis(), layout.kind, 4, (0, 0, 0, 0))
+    kind = "reweighted" if size is not None else "conditional"
     for layer in layout.layers if networks >= 2 else ():
         kernel = estimator.layer_kernel(layer)
-        found[f"kernel_layer_{layer}"] = _record(kernel.metric, "conditional", 2, (0, 0))
-        found[f"vertex_layer_{layer}"] = _record(kernel.vertex, "conditional", 4, (0, 0, 1, 1))
+        found[f"kernel_layer_{layer}"] = _record(kernel.metric, kind, 2, (0, 0))
+        found[f"vertex_layer_{layer}"] = _record(kernel.vertex, kind, 4, (0, 0, 1, 1))
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from nnft._kernels.library import build_record, most_threads, set_threads
 from nnft.analysis.run import Run, open_run
-from nnft.errors import EnvironmentRefusal, StoppedEarly
+from nnft.errors import EnvironmentRefusal, NumericalError, StoppedEarly
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.pipeline.checkpoint import Checkpoints
 from nnft.pipeline.engine import Engine
@@ -277,7 +277,7 @@ class Session:
         manifest = earlier.fields if earlier is not None else None
         rows = manifest.rows_per_segment if manifest is not None else segment_rows(engine.plan)
         writer = FieldWriter(
-            outputs_folder(self._path), rows, engine.ensemble.outputs, engine.plan.points, start_dtype(engine)
+            outputs_folder(self._path), rows, engine.kept_outputs, engine.plan.points, start_dtype(engine)
         )
         if manifest is not None:
             writer.restore(manifest)
@@ -290,7 +290,10 @@ class Session:
             return
         if engine.networks_done < 2 * engine.plan.block_size:
             return
-        estimate = engine.estimator.excess_kurtosis()
+        try:
+            estimate = engine.estimator.excess_kurtosis()
+        except NumericalError:  # so far too few networks carry the weight
+            return
         with np.errstate(all="ignore"):
             relative = np.abs(estimate.stderr / estimate.value)
         finite = relative[np.isfinite(relative)]

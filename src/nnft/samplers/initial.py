@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nnft._kernels import ensemble
+from nnft._kernels import ensemble, insertion
 from nnft._kernels.library import work_size
 from nnft.errors import NumericalError, UsageError
 from nnft.streams import stream_key
@@ -56,6 +56,45 @@ class BlockRange:
 
 
 @dataclass(frozen=True)
+class WeightedReadouts:
+    """Readouts of one network, each with the weight exp(shift - V) of its outputs.
+
+    Attributes
+    ----------
+    readouts, outputs : int
+        Draws of the readout of a network, and outputs D of each.
+    coefficients : ndarray of float64, shape (3, P)
+        V is the sum over points of their products with r, r^2, r^3.
+    total : bool
+        Whether r is the sum of the squares of all outputs; else V is added up over the outputs.
+    shift : float
+    stages, bases : int
+        Leading stages and bases of the program that are for every readout.
+    strides : ndarray of int64, shape (bases,)
+        How far the source of each of these bases moves from one readout to the next.
+    """
+
+    readouts: int
+    outputs: int
+    coefficients: FloatArray
+    total: bool
+    shift: float
+    stages: int
+    bases: int
+    strides: npt.NDArray[np.int64]
+
+    @property
+    def extra_values(self) -> int:
+        """Numbers behind the outputs of a network: weights, their sum, how many were cut."""
+        return self.readouts + 2
+
+    def packed(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray, float]:
+        """Return what the kernel takes."""
+        numbers = [self.readouts, self.outputs, self.total, self.stages, self.bases]
+        return np.array(numbers, dtype=np.int64), self.strides, self.coefficients, self.shift
+
+
+@dataclass(frozen=True)
 class Accumulation:
     """What a kernel does with each network: an accumulation program with the shift of its values.
 
@@ -68,6 +107,7 @@ class Accumulation:
     shift : ndarray of float64
         Subtracted from a network's values.
     n_slots, bins : int
+    weighted : WeightedReadouts, optional
     """
 
     stages: npt.NDArray[np.int64]
@@ -76,6 +116,7 @@ class Accumulation:
     shift: FloatArray
     n_slots: int
     bins: int
+    weighted: WeightedReadouts | None = None
 
 
 class InitialEnsemble:
@@ -205,9 +246,10 @@ class InitialEnsemble:
         sums : ndarray of float64, shape (bins * n_sums,)
             Table after table (bins, size), added to in place.
         fields : ndarray of float64, shape (kept, D, P)
-            Filled with the outputs of the kept networks of these blocks.
+            Filled with the outputs of the kept networks of these blocks; with weighted readouts those of
+            the first readout.
         draw : bool
-            Whether the program needs outputs.
+            Whether the program needs outputs; weighted readouts always do.
 
         Raises
         ------
@@ -226,9 +268,20 @@ class InitialEnsemble:
         )  # fmt: skip
         network = (self.header, self.reals)
         tables = (program.stages, program.index, program.bases, program.shift)
-        ensemble.run_blocks(self.method, network, blocks.first, plan, tables, sums, fields, failed)
+        if program.weighted is None:
+            ensemble.run_blocks(self.method, network, blocks.first, plan, tables, sums, fields, failed)
+        else:
+            packed = program.weighted.packed()
+            insertion.run_weighted_blocks(
+                self.method, network, blocks.first, plan, tables, packed, sums, fields, failed
+            )
         if (failed >= 0).any():
             self.values(int(failed[failed >= 0].min()), 1)
+
+
+def lowest_energy(fields: FloatArray, coefficients: FloatArray, total: bool) -> float:
+    """Return the smallest V of some outputs (rows, D, P); see `WeightedReadouts`. Added up in order."""
+    return float(insertion.energies(fields, coefficients, total).min())
 
 
 def first_kernel(points: FloatArray, weight_variance: float, bias_variance: float) -> FloatArray:

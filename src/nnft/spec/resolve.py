@@ -224,7 +224,9 @@ def _estimator(estimate: EstimateSpec, deformation: DeformationSpec | None) -> t
         return "reweighted", "every readout has the weight exp(-V) of its outputs; ratios of weighted sums"
     if estimate.estimator != "auto":
         return estimate.estimator, "as asked"
-    reason = "the last weights are Gaussian: their average is exact (Rao-Blackwell) and never raises the error"
+    reason = (
+        "the last weights are Gaussian: their average is exact (Rao-Blackwell) and never raises the error"
+    )
     return "conditional", reason
 
 

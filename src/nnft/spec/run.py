@@ -84,7 +84,9 @@ class RunSpec(Table):
             raise mistake("contradiction", advice, "estimate.estimator conditional")
         if estimate.correlators[-1] > HIGHEST_DEFORMED_ORDER:
             advice = f"allowed: up to {HIGHEST_DEFORMED_ORDER} with a deformation"
-            raise mistake("contradiction", advice, f"order {estimate.correlators[-1]} of estimate.correlators")
+            raise mistake(
+                "contradiction", advice, f"order {estimate.correlators[-1]} of estimate.correlators"
+            )
         return value
 
     @field_validator("store")

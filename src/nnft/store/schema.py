@@ -12,7 +12,7 @@ from nnft.store.schema_entry import SchemaEntry, array, attribute, axis, group, 
 
 RUN_FILETYPE = "nnft-run"
 SEGMENT_FILETYPE = "nnft-fields"
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)
 CONVENTIONS = "nnft-1.0"
 RESULT_GROUPS = ("/mesh", "/accumulators", "/estimates", "/fields_manifest")
 COMMIT_COUNTERS = ("networks_done", "blocks_done", "complete")
@@ -169,6 +169,14 @@ _RESULTS = (
         "subtracted from the kernel of every network before the sums; 0 for the direct estimator",
         required=False,
     ),
+    array(
+        "/accumulators/weight_shift",
+        "float64",
+        "",
+        "shift of the energies",
+        "weights are exp(weight_shift - V); only in a deformed ensemble",
+        required=False,
+    ),
     group("/accumulators/sums", "sums", "one data set for each table"),
     array(
         "/accumulators/sums/<name>",
@@ -209,7 +217,8 @@ _RESULTS = (
         "int64",
         "number",
         "layout of the sums",
-        "kind (0 conditional, 1 direct), P, outputs in a correlator, L, layer pairs (0 all, 1 diagonal)",
+        "kind (0 conditional, 1 direct, 2 reweighted), P, outputs in a correlator, L, "
+        "layer pairs (0 all, 1 diagonal)",
         required=False,
     ),
     array("/accumulators/orders", "int64", "order", "orders", "orders asked for", required=False),
@@ -226,7 +235,13 @@ _RESULTS = (
         "output label of each field, such as 0011",
         required=False,
     ),
-    attribute("/estimates/<name>@estimator", "text", "estimator", "conditional or direct", required=False),
+    attribute(
+        "/estimates/<name>@estimator",
+        "text",
+        "estimator",
+        "conditional, direct or reweighted",
+        required=False,
+    ),
     attribute("/estimates/<name>@networks", "int64", "networks", "networks in the estimate", required=False),
     axis("/estimates/<name>/component", "component", "packed components"),
     axis("/estimates/<name>/position", "position", "the points of a component, one after the other"),
