@@ -24,7 +24,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from nnft.actions.action import LARGEST_SEXTIC, kernel_replicates, packed_replicates
-from nnft.actions.couplings import granted_threads
+from nnft.actions.couplings import thread_count
 from nnft.actions.expansion import chain_product
 from nnft.actions.source import CumulantSource, chosen_points, require_bins, require_orders
 from nnft.actions.spectrum import Spectrum, kernel_spectrum
@@ -111,7 +111,7 @@ def closure(run: CumulantSource, points: npt.ArrayLike | None = None, threads: i
     def row(place: int) -> tuple[FloatArray, FloatArray, float]:
         return _one_sample(kernel.values[place], four.values[place], six.values[place], work)
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(granted_threads(threads)) as pool:
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(thread_count(threads)) as pool:
         rows = list(pool.map(row, range(len(six.values))))
     measured, predicted, shares = (np.stack([part[k] for part in rows]) for k in range(3))
     table = components(spectrum.kept, 6)

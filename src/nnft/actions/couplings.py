@@ -125,7 +125,7 @@ def coupling_tables(
     def work(row: int) -> None:
         _sample_tables(cumulants, frame, row, lambda name, array: results[name].__setitem__(row, array))
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(granted_threads(threads)) as pool:
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(thread_count(threads)) as pool:
         first: dict[str, FloatArray] = {}
         _sample_tables(cumulants, frame, 0, first.__setitem__)
         for name, array in first.items():
@@ -137,7 +137,7 @@ def coupling_tables(
     return {name: Replicated(array, counts, networks) for name, array in results.items()}
 
 
-def granted_threads(asked: int | None) -> int:
+def thread_count(asked: int | None) -> int:
     """Return the number of threads asked for, or of the processors that were granted.
 
     Raises
