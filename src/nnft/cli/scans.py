@@ -16,8 +16,8 @@ from nnft.errors import CardError, NnftError, UsageError, shorten
 LONGEST_LINE = 187
 
 
-class RepeatedSets(StrictCommand):
-    """Takes ``--set`` any number of times, every other option at most once."""
+class RepeatedOptions(StrictCommand):
+    """Takes ``--set`` and ``--where`` any number of times, every other option at most once."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words after the command's name."""
@@ -29,7 +29,7 @@ class RepeatedSets(StrictCommand):
         return click.Command.parse_args(self, ctx, args)
 
 
-def scanned_values(assignments: tuple[str, ...]) -> dict[str, Any]:
+def assigned(assignments: tuple[str, ...], option: str) -> dict[str, Any]:
     """Return the values of every ``KEY=VALUE``, VALUE in TOML.
 
     Raises
@@ -43,23 +43,23 @@ def scanned_values(assignments: tuple[str, ...]) -> dict[str, Any]:
     for text in assignments:
         key, sign, value = (part.strip() for part in text.partition("="))
         if not sign or not key:
-            raise UsageError(f"no value in --set: got {shorten(text)}; write 'KEY=[VALUE, VALUE]'")
+            raise UsageError(f"no value in {option}: got {shorten(text)}; write 'KEY=VALUE', VALUE in TOML")
         try:
-            card = parse_card(f"value = {value}\n".encode("utf-8", "surrogateescape"), f"--set {key}")
+            card = parse_card(f"value = {value}\n".encode("utf-8", "surrogateescape"), f"{option} {key}")
         except CardError:
             card = {}
         if list(card) != ["value"]:
             raise UsageError(
-                f"no TOML value in --set {shorten(key, 40)}: got {shorten(value, 50)}; "
+                f"no TOML value in {option} {shorten(key, 40)}: got {shorten(value, 50)}; "
                 'give a list such as [1.0, 1.5] or ["relu", "erf"]'
             )
         if key in found:
-            raise UsageError(f"key given twice in --set: got {shorten(key)}; give one list with all values")
+            raise UsageError(f"key given twice in {option}: got {shorten(key)}; give it once")
         found[key] = card["value"]
     return found
 
 
-@click.command(cls=RepeatedSets)
+@click.command(cls=RepeatedOptions)
 @click.argument("card", type=click.Path(), required=False)
 @click.option(
     "--set",
@@ -109,7 +109,7 @@ def scan(
 
         index = run_scan(
             card,
-            scanned_values(assignments),
+            assigned(assignments, "--set"),
             output,
             together=together,
             overwrite=overwrite,
@@ -132,3 +132,65 @@ def scan(
         error = NnftError(counted if len(counted) <= LONGEST_LINE else counted[: LONGEST_LINE - 3] + "...")
         error.exit_code = first.exit_code
         raise error
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """Return the whole numbers of ``0,1,2``."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise click.BadParameter(f"{shorten(text)} is no list of numbers; give such as 0,1")
+    return tuple(int(part) for part in parts)
+
+
+@click.command(cls=RepeatedOptions)
+@click.argument("sources", type=click.Path(), nargs=-1, required=True)
+@click.option("--observable", default="g4", show_default=True, help="See below.")
+@click.option("--against", default="width", show_default=True, help="width, depth or a key of the card.")
+@click.option("--powers", type=integers, metavar="P,Q", help="Powers of the abscissa in the model.")
+@click.option("--points", type=integers, metavar="A,B", help="Coincident components of these points only.")
+@click.option("--component", type=integers, metavar="A,B,C,D", help="One component only.")
+@click.option("--min-width", type=int, help="Leave out members with a narrower hidden layer.")
+@click.option(
+    "--where", "assignments", multiple=True, metavar="KEY=VALUE", help="Only members of this value."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--plot", type=click.Path(), metavar="FILE", help="Draw the fit, .svg or .png.")
+def extrapolate(
+    sources: tuple[str, ...],
+    observable: str,
+    against: str,
+    powers: tuple[int, ...] | None,
+    points: tuple[int, ...] | None,
+    component: tuple[int, ...] | None,
+    min_width: int | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    plot: str | None,
+) -> None:
+    """Fit the members of a scan, or of some run files, in 1/width, in depth or in a key of the card.
+
+    Observables: g2, g4, g6 (connected), kurtosis, relative-g4, relative-g6, vertex:LAYER, lambda4, lambda6,
+    lambda4-modes, lambda6-modes. Errors are correlated as the bins say.
+
+    \b
+    nnft extrapolate scan --observable g4
+    nnft extrapolate scan --observable g2 --against network.weight_variance --powers 2,3
+    """
+    from nnft.analysis.extrapolate import extrapolate as fit
+    from nnft.analysis.extrapolate_text import extrapolation_record, extrapolation_text
+
+    result = fit(
+        sources,
+        observable,
+        against=against,
+        powers=powers,
+        points=points,
+        component=component,
+        min_width=min_width,
+        conditions=assigned(assignments, "--where"),
+    )
+    if plot is not None:
+        from nnft.plots.scaling import draw_extrapolation
+
+        draw_extrapolation(result, plot)
+    click.echo(json.dumps(extrapolation_record(result), indent=2) if as_json else extrapolation_text(result))
