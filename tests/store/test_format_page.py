@@ -1,4 +1,4 @@
-"""docs/file-format.md says what the schema says, and its examples run on a real file."""
+"""The pages of the file formats say what the schemas say, and their examples run on real files."""
 
 from __future__ import annotations
 
@@ -12,23 +12,35 @@ import pytest
 
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import sum_layout
+from nnft.store.analysis_content import AnalysisFile, AnalysisTable
+from nnft.store.analysis_schema import ANALYSIS_FILE, ANALYSIS_SCHEMA
+from nnft.store.analysis_writer import write_analysis
+from nnft.store.file_kind import FileKind
 from nnft.store.layout import axis_paths, find_entry, required_members
 from nnft.store.schema import RUN_FILE, SCHEMA, SEGMENT_SCHEMA
+from nnft.store.schema_entry import SchemaEntry
 from nnft.store.segments import FieldWriter
 from nnft.store.snapshot import RunSnapshot
 from nnft.store.writer import write_snapshot
 
-PAGE = (Path(__file__).parents[2] / "docs" / "file-format.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "file-format.md").read_text(encoding="utf-8")
+ANALYSIS_PAGE = (DOCS / "analysis-format.md").read_text(encoding="utf-8")
 KINDS = ("group", "dimension", "dataset", "attribute")
 
 
-def page_rows() -> list[tuple[str, ...]]:
+def page_rows(page: str) -> list[tuple[str, ...]]:
     """Rows of the page's schema tables."""
-    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in PAGE.splitlines()]
-    return [(row[0].strip("`"), *row[1:]) for row in cells if len(row) == 8 and row[1] in KINDS]
+    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in page.splitlines()]
+    return [tuple(cell.strip("`") for cell in row) for row in cells if len(row) == 8 and row[1] in KINDS]
 
 
-def test_page_and_schema_agree() -> None:
+@pytest.mark.parametrize(
+    ("page", "entries"),
+    [(PAGE, SCHEMA + SEGMENT_SCHEMA), (ANALYSIS_PAGE, ANALYSIS_SCHEMA)],
+    ids=["run", "analysis"],
+)
+def test_page_and_schema_agree(page: str, entries: tuple[SchemaEntry, ...]) -> None:
     schema = [
         (
             entry.path,
@@ -40,27 +52,33 @@ def test_page_and_schema_agree() -> None:
             entry.long_name,
             entry.description,
         )
-        for entry in SCHEMA + SEGMENT_SCHEMA
+        for entry in entries
     ]
-    assert sorted(page_rows()) == sorted(schema)
+    assert sorted(page_rows(page)) == sorted(schema)
 
 
-def test_schema_is_consistent() -> None:
-    paths = [entry.path for entry in SCHEMA]
+@pytest.mark.parametrize("kind", [RUN_FILE, ANALYSIS_FILE], ids=lambda kind: kind.filetype)
+def test_schema_is_consistent(kind: FileKind) -> None:
+    paths = [entry.path for entry in kind.schema]
     assert len(set(paths)) == len(paths)
-    for entry in SCHEMA:
+    for entry in kind.schema:
         concrete = re.sub(r"<\w+>", "x:0", entry.path)
-        assert find_entry(RUN_FILE, concrete) == (entry, "x:0" if "<" in entry.path else "")
+        assert find_entry(kind, concrete) == (entry, "x:0" if "<" in entry.path else "")
         if entry.kind == "dataset":
             assert entry.long_name
-            assert len(axis_paths(RUN_FILE, concrete)) == len(entry.dims)
+            axes = {f"{concrete.rpartition('/')[0]}@axes": "bin"}
+            assert len(axis_paths(kind, concrete, axes)) == len(entry.dims)
+
+
+def test_look_ups() -> None:
     assert find_entry(RUN_FILE, "/accumulators/other") is None
     assert "/@seed" in required_members(RUN_FILE, [])
 
 
-def test_no_axis_of_a_group_hides_one_above_it() -> None:
+@pytest.mark.parametrize("schema", [SCHEMA, ANALYSIS_SCHEMA], ids=["run", "analysis"])
+def test_no_axis_of_a_group_hides_one_above_it(schema: tuple[SchemaEntry, ...]) -> None:
     """`xarray.open_datatree` refuses a child whose dimension has its parent's name and another length."""
-    axes = [entry.path.rpartition("/") for entry in SCHEMA if entry.kind == "dimension"]
+    axes = [entry.path.rpartition("/") for entry in schema if entry.kind == "dimension"]
     for group, _, name in axes:
         for other, _, same in axes:
             assert not (name == same and group != other and group.startswith(f"{other}/"))
@@ -116,3 +134,36 @@ def test_example_gives_value_and_error_of_the_estimate(folder: Path) -> None:
         estimate = run["estimates/connected_4_0011"]
         assert np.allclose(space["value"], estimate["value"][:], rtol=1e-12, atol=1e-14)
         assert np.allclose(space["stderr"], estimate["stderr"][:], rtol=1e-9)
+
+
+def test_examples_of_the_analysis_page_run(
+    tmp_path: Path,
+    make_analysis: Callable[..., AnalysisFile],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last one gives the errors of a jackknife over bins of different size; one bin is empty."""
+    rng = np.random.default_rng(20240601)
+    counts = np.array([10.0, 20.0, 0.0, 30.0, 25.0])
+    sums = rng.normal(size=(5, 15)) * np.sqrt(counts)[:, None] + counts[:, None]
+    n, used = counts.sum(), counts > 0
+    value = sums.sum(0) / n
+    h = n / counts[used]
+    without = (sums.sum(0) - sums[used]) / (n - counts[used])[:, None]
+    pseudo = np.full((5, 15), np.nan)
+    pseudo[used] = h[:, None] * value - (h - 1)[:, None] * without
+    centre = (pseudo[used] / h[:, None]).sum(0)
+    stderr = np.sqrt(((pseudo[used] - centre) ** 2 / (h - 1)[:, None]).mean(0))
+    indices = make_analysis().table("quartic").indices
+    flags = np.zeros(15, bool)
+    table = AnalysisTable("quartic", indices, value, stderr, flags, 4, pseudo_values=pseudo)
+    write_analysis(tmp_path / "action.h5", make_analysis(tables=(table,), bin_counts=counts.astype(int)))
+    monkeypatch.chdir(tmp_path)
+    spaces: list[dict[str, Any]] = []
+    for example in re.findall(r"```python\n(.*?)```", ANALYSIS_PAGE, re.DOTALL):
+        spaces.append({})
+        exec(compile(example, "analysis-format.md", "exec"), spaces[-1])
+    assert len(spaces) == 4
+    assert "[0 0 0 0]" in capsys.readouterr().out
+    spaces[2]["tree"].close()
+    assert np.allclose(np.sqrt(np.diag(spaces[3]["covariance"])), stderr, rtol=1e-12)
