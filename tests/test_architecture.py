@@ -45,7 +45,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "analysis": (BASE | {"theory", "estimators", "actions", "store.lock"} | READING, {"numpy", "scipy"}),
     "plots": ({"errors", "estimators", "theory", "actions", "analysis"}, {"numpy", "matplotlib"}),
     "pipeline": (
-        BASE | {"_kernels", "theory", "samplers", "estimators", "store", "actions", "flows", "analysis"},
+        BASE | {"_kernels", "theory", "samplers", "estimators", "store", "actions", "flows", "analysis"}
+        | {"plots"},
         {"numpy", "threadpoolctl", "tqdm", "h5py"},  # h5py for its version in the build record
     ),
     "parallel": (
@@ -53,7 +54,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "mpi4py"},
     ),
     "cli": ({"errors", "spec", "pipeline", "analysis", "actions", "flows", "plots"} | READING, {"click"}),
-    "": ({"errors", "spec", "pipeline", "analysis", "actions"}, set()),  # the front door, nnft/__init__.py
+    "": ({"errors", "spec", "pipeline", "analysis", "actions"} | READING, set()),  # the front door, nnft/__init__.py
 }
 DRAWERS = {"utils", "util", "core", "helpers", "common", "misc", "tools"}
 CREATOR = "nnft.store.atomic"  # the only module that may create HDF5 files

@@ -11,7 +11,10 @@ import click
 @click.argument("run", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def show(run: str, as_json: bool) -> None:
-    """Print the results of RUN: correlators with errors, methods, throughput; of a scan: its members."""
+    """Print the results of RUN: correlators with errors, methods, throughput; of a scan: its members.
+
+    Of an analysis file: the tables of the action that it keeps.
+    """
     from nnft.analysis.scan_index import is_scan, open_scan
 
     if is_scan(run):
@@ -19,6 +22,14 @@ def show(run: str, as_json: bool) -> None:
 
         members = scan_summary(open_scan(run))
         click.echo(json.dumps(members, indent=2) if as_json else scan_text(members))
+        return
+    from nnft.store.analysis_reader import is_analysis_file
+
+    if is_analysis_file(run):
+        from nnft.pipeline.action_output import stored_action
+
+        kept = stored_action(run)
+        click.echo(json.dumps(kept.record, indent=2) if as_json else kept.text)
         return
     from nnft.analysis.run import open_run
     from nnft.analysis.summary import summary, table_text

@@ -16,9 +16,11 @@ from nnft.actions.action import CONVENTION, FIELD_COUNTS, Action, action
 from nnft.actions.action_text import action_record, action_text
 from nnft.actions.symmetric import components
 from nnft.analysis.run import Run, open_run
+from nnft.errors import DataFileError, shorten
 from nnft.pipeline.analysis_output import check_analysis_output, save_analysis
 from nnft.pipeline.machine import choose_threads, nnft_version
 from nnft.store.analysis_content import AnalysisArray, AnalysisFile, AnalysisTable, SourceRun
+from nnft.store.analysis_reader import read_analysis
 
 MOST_PSEUDO_VALUES = 20_000_000
 """Numbers up to which the pseudo-values of a table are kept; longer ones follow from the run file again."""
@@ -164,6 +166,25 @@ def save_action(
         tables=tuple(_table(result, name) for name in result.tables),
     )
     save_analysis(path, content, overwrite=overwrite)
+
+
+def stored_action(path: str | os.PathLike[str]) -> Printed:
+    """Return what `action_of_file` printed when it wrote an analysis file.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be used or keeps something else.
+    """
+    content = read_analysis(path)
+    if content.kind != "action" or "record" not in content.parameters:
+        raise DataFileError(
+            f"no action in {shorten(str(path))}: got an analysis of kind {shorten(content.kind)}; "
+            "read it with nnft.read_analysis"
+        )
+    record = json.loads(content.parameters["record"])
+    source = Path(content.sources[0].path).name if content.sources else "an unknown run"
+    return Printed({"file": str(path), **record}, action_text(record, source))
 
 
 def _table(result: Action, name: str) -> AnalysisTable:
