@@ -181,10 +181,11 @@ class ScanWork:
     ) -> None:
         self.index = index
         self._members, self._lock, self._flag, self._say = members, lock, flag, say
+        self._version = nnft_version()
 
     def publish(self) -> None:
         """Write the index as it stands."""
-        self.index = dataclasses.replace(self.index, updated_at=utc_now(), nnft_version=nnft_version())
+        self.index = dataclasses.replace(self.index, updated_at=utc_now(), nnft_version=self._version)
         publish_index(self.index, self._lock)
 
     def run(self, deadline: float | None, options: Mapping[str, Any]) -> None:
