@@ -104,7 +104,7 @@ def test_format_versions(changed: Callable[..., Path], version: tuple[int, int],
 
 def test_newer_minor_version_may_add_things(changed: Callable[..., Path]) -> None:
     def add(file: h5py.File) -> None:
-        set_attribute(file, "format_version", (1, 1))
+        set_attribute(file, "format_version", (1, 2))
         set_attribute(file, "mood", "good")
         file.create_group("spectra")["density"] = np.arange(4.0)
 
