@@ -122,6 +122,23 @@ def test_second_writer_is_refused(analysis_path: Path, make_analysis: Make) -> N
     assert names(analysis_path.parent) == []
 
 
+def test_file_of_another_writer_is_noticed_under_the_lock(
+    analysis_path: Path, make_analysis: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process publishes after the first look and before the lock is taken."""
+
+    class LateLock(RunLock):
+        def acquire(self) -> None:
+            self.path.write_bytes(b"of another writer")
+            super().acquire()
+
+    monkeypatch.setattr("nnft.store.analysis_writer.RunLock", LateLock)
+    with pytest.raises(UsageError, match="result file exists"):
+        save_analysis(analysis_path, make_analysis())
+    assert analysis_path.read_bytes() == b"of another writer"
+    assert names(analysis_path.parent) == ["action.h5"]
+
+
 def test_one_of_many_writers_wins(analysis_path: Path, make_analysis: Make) -> None:
     """Ten threads write without overwrite: one file, complete, and nine refusals."""
     outcomes: list[str] = []
