@@ -84,7 +84,8 @@ class Positivity:
     def _region(self) -> str:
         if not np.isfinite(self.radius):
             return "positive along all directions tried"
-        return f"positive for |u| < {self.radius:.4g} along the directions tried"
+        rounded_down = np.floor(1e3 * self.radius) / 1e3
+        return f"positive for |u| < {rounded_down:.3f} along the directions tried"
 
 
 def find_negative(series: Series, root: FloatArray, directions: int, seed: int) -> Positivity:

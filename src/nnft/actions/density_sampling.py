@@ -20,8 +20,11 @@ FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_FLOOR = 0.5
 SMALLEST_EFFECTIVE_SIZE = 100
-BATCH = 1 << 14
+SMALLEST_BATCH, BATCH = 1 << 8, 1 << 14
 MOST_PROPOSALS = 1 << 24
+RAYS = 256
+VARIANCES = (1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0)
+"""Of the proposals of rejection sampling, in units of G."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,37 +145,60 @@ def draw_unweighted(
 ) -> FloatArray:
     """Return independent draws of the positive part without weights, shape (count, n).
 
-    Rejection from the Gaussian with the largest weight met as the bound (Caffo, Booth, Davis 2002,
-    *Biometrika* 89, 745): the weights grow without bound, but the mass that more proposals would find
-    above the bound is of the order of one proposal.
+    Rejection from a Gaussian somewhat wider than N(0, G), against which the density is bounded. The bound is
+    the largest ratio along a few hundred rays; a larger one that a proposal meets replaces it, also for the
+    proposals before (Caffo, Booth, Davis 2002, *Biometrika* 89, 745).
 
     Raises
     ------
     NumericalError
-        If more than 2^24 proposals would be needed, or all weights are negative.
+        If more than 2^24 proposals would be needed.
     """
     _require_count(count)
     random = generator(seed, purpose)
+    variance, bound = _proposal(series, random)
     kept, marks = np.empty((0, series.size)), np.empty(0)
-    bound, proposals = 0.0, 0
-    while len(kept) < count or proposals < 4 * count:
+    batch = int(min(BATCH, max(SMALLEST_BATCH, 1.2 * count * bound)))
+    proposals = 0
+    while len(kept) < count:
         if proposals >= MOST_PROPOSALS:
             raise NumericalError(
                 f"too few draws accepted from an Edgeworth density: got {len(kept)} of {count} in "
                 f"{proposals} proposals; the series is no small correction here: use fewer points or a "
                 "wider network"
             )
-        white = random.standard_normal((BATCH, series.size))
-        height = 1.0 - random.random(BATCH)
-        weights = series.ratio(white)
-        proposals += BATCH
+        white = np.sqrt(variance) * random.standard_normal((batch, series.size))
+        weights = series.ratio(white) * _inverse_proposal(np.sum(white**2, axis=1), variance, series.size)
+        # a proposal is accepted if a uniform height times the bound is below its weight
+        mark = weights / (1.0 - random.random(batch))
+        proposals += batch
         bound = max(bound, float(weights.max()))
-        # a proposal is accepted if its height times the bound is below its weight: mark = weight / height
-        ratio = weights / height
-        kept = np.concatenate([kept, white[ratio > bound]])
-        marks = np.concatenate([marks, ratio[ratio > bound]])
-        kept, marks = kept[marks > bound], marks[marks > bound]
+        kept = np.concatenate([kept[marks >= bound], white[mark >= bound]])
+        marks = np.concatenate([marks[marks >= bound], mark[mark >= bound]])
     return np.ascontiguousarray(kept[:count] @ root.T)
+
+
+def _proposal(series: Series, random: np.random.Generator) -> tuple[float, float]:
+    """Return the variance of the proposal for which the density is bounded best, and the bound."""
+    if series.degree == 0:
+        return 1.0, 1.0
+    directions = random.standard_normal((RAYS, series.size))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = np.concatenate([directions, np.eye(series.size), -np.eye(series.size)])
+    radii = np.linspace(0.0, 15.0 + np.sqrt(series.size), 200)
+    powers = radii[:, None] ** np.arange(series.degree + 1)
+    largest = (series.rays(directions) @ powers.T).max(axis=0)
+    bounds = [
+        float((largest * _inverse_proposal(radii**2, variance, series.size)).max()) for variance in VARIANCES
+    ]
+    best = int(np.argmin(bounds))
+    return VARIANCES[best], bounds[best]
+
+
+def _inverse_proposal(squares: FloatArray, variance: float, size: int) -> FloatArray:
+    """Return N(0, 1) / N(0, variance) at |u|^2 = squares."""
+    ratio: FloatArray = variance ** (0.5 * size) * np.exp(-0.5 * squares * (1.0 - 1.0 / variance))
+    return ratio
 
 
 def _require_count(count: int) -> None:
