@@ -274,6 +274,42 @@ FAULTS = [
         "os.O_CREAT |",
         "store/test_lock.py::test_lock_works_without_hard_links",
     ),
+    # ---- Edgeworth densities ----
+    Fault(
+        "no 1/2 at the square of the first order of an Edgeworth density",
+        "actions/density_series.py",
+        "terms[1] = 0.5 * terms[0] ** 2 - terms[1]",
+        "terms[1] = terms[0] ** 2 - terms[1]",
+        "actions/test_density.py::test_even_terms_are_hermite_tensors",
+    ),
+    Fault(
+        "slope of the second order of an Edgeworth density without the product",
+        "actions/density_series.py",
+        "terms[0][:, None] * slopes[0] - slopes[1]",
+        "slopes[0] - slopes[1]",
+        "actions/test_density.py::test_score_is_the_gradient",
+    ),
+    Fault(
+        "dimension forgotten in the mass along a ray",
+        "actions/density_positivity.py",
+        "shape = 0.5 * (size + power)",
+        "shape = 0.5 * (1 + power)",
+        "actions/test_density_positivity.py::test_masses_along_rays_by_quadrature",
+    ),
+    Fault(
+        "width of the proposal forgotten in rejection",
+        "actions/density_sampling.py",
+        "series.ratio(white) * _inverse_proposal(np.sum(white**2, axis=1), variance, series.size)",
+        "series.ratio(white)",
+        "actions/test_density_sampling.py::test_draws_without_weights_follow_the_density",
+    ),
+    Fault(
+        "a comparison draws from the stream of the user's draws",
+        "actions/density.py",
+        "len(ours), seed, Purpose.COMPARISON)",
+        "len(ours), seed, Purpose.RESAMPLED)",
+        "actions/test_density_comparison.py::test_draws_of_the_comparison_are_not_those_of_the_user",
+    ),
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
