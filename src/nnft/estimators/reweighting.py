@@ -90,7 +90,7 @@ def without_bias(columns: FloatArray, counts: Counts) -> FloatArray:
     if len(counts) < 2:
         return columns
     rest = 1.0 - counts / counts.sum()
-    bias = (columns[:, 1:] - columns[:, :1]) @ rest
+    bias = ((columns[:, 1:] - columns[:, :1]) * rest).sum(axis=1)
     corrected: FloatArray = columns - bias[:, None] / np.concatenate([[1.0], rest])
     return corrected
 
