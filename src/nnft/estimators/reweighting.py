@@ -102,7 +102,8 @@ class EffectiveSampleSize:
     Attributes
     ----------
     value : float
-        (sum W)^2 / sum W^2 over networks; readouts of one network count as one.
+        (sum W)^2 / sum W^2 over networks; readouts of one network count as one. A bound from above if
+        weights were cut.
     stderr : float
         Standard error, by the jackknife; NaN if there is none.
     networks : int
@@ -146,7 +147,7 @@ class EffectiveSampleSize:
         if self.out_of_range:
             raise NumericalError(
                 f"weights out of range in the deformed ensemble: got {self.out_of_range} beyond exp(300), "
-                f"effective sample size {self.value:.3g} of {self.networks} networks; {advice}"
+                f"effective sample size below {self.value:.3g} of {self.networks} networks; {advice}"
             )
         if not self.sufficient:
             raise NumericalError(
@@ -171,9 +172,9 @@ def effective_sample_size(sums: Sums, counts: Counts) -> EffectiveSampleSize:
     if not (networks and total > 0.0 and squares > 0.0 and isfinite(squares)):
         return EffectiveSampleSize(0.0, float("nan"), networks, 1.0, cut)
     live = counts[counts > 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        without = (total - first) ** 2 / (squares - second) / (networks - live)
     share = np.array([total / squares * total / networks])
-    error = Jackknife(share, without[None, :], live).standard_error()[0] * networks
+    with np.errstate(divide="ignore", invalid="ignore"):  # a bin may hold all weight
+        without = (total - first) ** 2 / (squares - second) / (networks - live)
+        error = Jackknife(share, without[None, :], live).standard_error()[0] * networks
     largest = min(1.0, sqrt(float(second.max())) / total)
     return EffectiveSampleSize(float(share[0]) * networks, float(error), networks, largest, cut)
