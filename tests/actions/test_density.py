@@ -108,6 +108,27 @@ def test_even_terms_are_hermite_tensors() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 16])
+def test_a_random_scale_gives_laguerre_polynomials(size: int) -> None:
+    """Any number of points: e_1 = k_2 L_2 and e_2 = -k_3 L_3 + 3 k_2^2 L_4, L_k^(n/2 - 1) of |u|^2 / 2.
+
+    N(0, tau G) is expanded in tau - 1, whose cumulants are k_2 = 2/N and k_3 = 8/N^2;
+    d^k/dtau^k of tau^(-n/2) exp(-t / 2 tau) at 1 is (-1)^k k! L_k exp(-t / 2).
+    """
+    from scipy.special import eval_genlaguerre
+
+    generator = np.random.default_rng(SEED)
+    root = np.eye(size) + 0.5 * generator.normal(size=(size, size)) / np.sqrt(size)
+    width = 50.0
+    white = generator.normal(size=(20, size))
+    second, third, fourth = (
+        eval_genlaguerre(k, 0.5 * size - 1.0, 0.5 * np.sum(white**2, axis=1)) for k in (2, 3, 4)
+    )
+    wanted = [2.0 / width * second, -8.0 / width**2 * third + 3.0 * (2.0 / width) ** 2 * fourth]
+    found = mixture(root @ root.T, width).terms(white @ root.T)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10)
+
+
 def hermite(metric: Array, tensor: Array, phi: Array) -> float:
     """T.H_r(phi) by the recursion H_r = u H_(r-1) - G^-1 H_(r-2) over the indices of T."""
     inverse = np.linalg.inv(metric)
