@@ -62,18 +62,19 @@ def status(run: str, as_json: bool) -> None:
 @click.argument("run", type=click.Path())
 @click.option("--checksums-only", is_flag=True, help="Do not recompute a block from the seed.")
 def verify(run: str, checksums_only: bool) -> None:
-    """Check every checksum of RUN and recompute a block from its seed.
+    """Check every checksum of RUN, or of an analysis file, and recompute a block of a run from its seed.
 
     Exit code 3 if anything is wrong, one line for each finding.
     """
     from nnft.errors import DataFileError
+    from nnft.store.analysis_reader import is_analysis_file
     from nnft.store.verify import verify_file
 
     findings = verify_file(run)
     if findings:
         raise DataFileError("\n".join(findings))
     click.echo("checksums of all data sets and segments are right")
-    if not checksums_only:
+    if not checksums_only and not is_analysis_file(run):
         from nnft.pipeline.machine import check_thread_variables
 
         check_thread_variables()
