@@ -159,15 +159,17 @@ def test_cell_of_a_mesh(inputs: dict[str, Any], cell: float) -> None:
     assert np.allclose(given.coefficients, np.array([[1.0], [0.0], [1 / 360]]))
 
 
-def test_readouts_cost_about_what_the_hidden_layers_cost() -> None:
-    wide = plan_run(spec_of({"phi4": 1.0}))
-    assert wide.readouts in (8, 16, 32, 64)
-    one = plan_run(spec_of({"phi4": 1.0, "readouts": 1}))
-    assert one.seconds < wide.seconds < 2.1 * one.seconds
+def test_auto_readouts_balance_hidden_layers_and_readouts() -> None:
+    """sqrt(width * cost of the hidden layers / cost of a readout), between 8 and 64."""
+    assert plan_run(spec_of({"phi4": 1.0})).readouts == 32
+    wide = {"widths": [1000] * 3, "activation": "tanh"}
+    assert plan_run(spec_of({"phi4": 1.0}, network=wide)).readouts == 64
     none = plan_run(spec_of({"phi4": 1.0}, network={"widths": [], "activation": "linear"}))
-    assert none.readouts == 1
-    narrow = plan_run(spec_of({"phi4": 1.0}, network={"widths": [4], "activation": "tanh"}))
-    assert 1 <= narrow.readouts <= 4
+    assert none.readouts == 8
+    many = {"widths": [8], "activation": "tanh", "outputs": 100_000}
+    assert plan_run(spec_of({"phi4": 1.0}, network=many, estimate={"outputs": 1})).readouts == 1
+    one = plan_run(spec_of({"phi4": 1.0, "readouts": 1}))
+    assert one.seconds < plan_run(spec_of({"phi4": 1.0})).seconds
 
 
 def test_check_prints_the_deformation() -> None:

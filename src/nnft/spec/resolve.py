@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from nnft.errors import CardError
@@ -26,6 +27,7 @@ LARGEST_AUTO_BLOCK = 4096
 WEIGHT_COMPONENTS = 3
 """Sums of the weights of a deformed ensemble: the weights, their squares, those out of range."""
 
+FEWEST_AUTO_READOUTS = 8
 MOST_AUTO_READOUTS = 64
 AUTO_READOUT_NUMBERS = 2**16
 MOST_READOUT_NUMBERS = 2**22
@@ -238,7 +240,12 @@ def _readouts(
     dimension: int,
     found: tuple[Sector, ...],
 ) -> int:
-    """Draws of the readout of a network: as many as cost about what its hidden layers do, a power of two."""
+    """Draws of the readout of a network, for auto a power of two.
+
+    Averages have the variance (b + w / R) / M, with b between and w within networks, and take the time
+    M (h + R r), with h for the hidden layers and r for a readout: R = sqrt(w h / (b r)) is best. w / b is
+    of the order of the width.
+    """
     numbers = network.outputs * points
     if deformation.readouts != "auto":
         readouts = deformation.readouts
@@ -246,10 +253,12 @@ def _readouts(
         hidden = network_seconds(*_sampler_cost(network, method, points, dimension, 0))
         normals, adds = _sampler_cost(network, method, points, dimension, network.outputs)
         one = network_seconds(normals, adds + _accumulation_cost(found)) - hidden
-        affordable = int(min(MOST_AUTO_READOUTS, hidden / one)) if network.widths else 1
-        while affordable > 1 and affordable * numbers > AUTO_READOUT_NUMBERS:
-            affordable //= 2
-        readouts = 1 << (max(1, affordable).bit_length() - 1)
+        best = math.sqrt(min(network.widths, default=1) * hidden / one)
+        readouts = FEWEST_AUTO_READOUTS
+        while 2 * readouts <= min(best, MOST_AUTO_READOUTS):
+            readouts *= 2
+        while readouts > 1 and readouts * numbers > AUTO_READOUT_NUMBERS:
+            readouts //= 2
     if readouts * numbers > MOST_READOUT_NUMBERS:
         got = f"{readouts} readouts of {network.outputs} outputs at {points} points"
         advice = f"at most {MOST_READOUT_NUMBERS} numbers in all: lower one of them"
