@@ -14,12 +14,13 @@ import numpy.typing as npt
 from nnft.actions.source import FEWEST_BINS, CumulantSource
 from nnft.errors import NumericalError, UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
-from nnft.estimators.index_table import IndexArray, sector_name
+from nnft.estimators.index_table import IndexArray, SectorTable, sector_name
 from nnft.estimators.layout import SumLayout, sum_layout
 from nnft.estimators.replicated import Replicated
 from nnft.store.reader import StoredRun
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 FEWEST_PER_BIN = 32
 MOST_NUMBERS = 1 << 25
@@ -236,7 +237,7 @@ def _checked_arrays(points: npt.ArrayLike, fields: npt.ArrayLike) -> tuple[Float
         if not np.isfinite(array).all():
             place = np.argwhere(~np.isfinite(array))[0].tolist()
             raise UsageError(f"not finite in axioms_of_fields: got {name} at {place}; give finite numbers")
-    return mesh.astype(np.float64), outputs.astype(np.float64)
+    return np.array(mesh, dtype=np.float64, order="C"), np.array(outputs, dtype=np.float64, order="C")
 
 
 def _require_bins(filled: int) -> None:
@@ -268,24 +269,26 @@ def _grouped(fields: FloatArray, bins: int) -> FieldSample | None:
 def _direct_estimator(sample: FieldSample, layout: SumLayout) -> CorrelatorEstimator:
     """Return the binned sums of products of outputs: products of half the factors, times each other."""
     estimator = CorrelatorEstimator(layout, sample.bins)
-    n_points = layout.n_points
+    halves = {name: _halves(table, layout.n_points) for name, table in layout.tables.items()}
     for number, group in enumerate(sample.slices()):
         rows = sample.fields[group].reshape(group.stop - group.start, -1)
         sums = np.empty(layout.n_sums)
-        for name, table in layout.tables.items():
-            columns = np.asarray(table.pattern) * n_points + table.points
-            half = table.order // 2
-            (left, place), (right, other) = (
-                np.unique(part, axis=0, return_inverse=True)
-                for part in (columns[:, :half], columns[:, half:])
-            )
+        for name, ((left, place), (right, other)) in halves.items():
             products = _products(rows, left).T @ _products(rows, right)
-            sums[layout.slices[name]] = products[place.ravel(), other.ravel()]
+            sums[layout.slices[name]] = products[place, other]
         estimator.push(number, len(rows), sums)
     return estimator
 
 
-def _products(rows: FloatArray, columns: npt.NDArray[np.int64]) -> FloatArray:
+def _halves(table: SectorTable, n_points: int) -> list[tuple[IntArray, IntArray]]:
+    """Return the different halves of the components as columns of the outputs, and where each stands."""
+    columns = np.asarray(table.pattern) * n_points + table.points
+    parts = np.split(columns.astype(np.int64), 2, axis=1)
+    found = (np.unique(part, axis=0, return_inverse=True) for part in parts)
+    return [(different, place.ravel().astype(np.int64)) for different, place in found]
+
+
+def _products(rows: FloatArray, columns: IntArray) -> FloatArray:
     """Return products of the given columns, shape (networks, number of products)."""
     product: FloatArray = rows[:, columns[:, 0]]
     for slot in range(1, columns.shape[1]):

@@ -47,7 +47,9 @@ SEEN = 0.5
 MOST_PAIRS = 8
 FAR, MIDDLE = 0.9, (0.4, 0.6)
 SHELLS = 8
+ROUNDING = 1e-12
 DEAD = 1e-12
+"""Points with a variance below this share of the largest are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,8 @@ class Pairs:
         return len(self.points)
 
     def part(self, low: float, high: float, wanted: float) -> Pairs:
-        """Return at most 8 pairs with low <= distance <= high, those closest to `wanted` first."""
-        rows = np.flatnonzero((self.distance >= low) & (self.distance <= high))
+        """Return at most 8 pairs with low < distance <= high, those closest to `wanted` first."""
+        rows = np.flatnonzero((self.distance > low) & (self.distance <= high))
         rows = rows[np.argsort(np.abs(self.distance[rows] - wanted).round(12), kind="stable")[:MOST_PAIRS]]
         return Pairs(self.points[rows], self.distance[rows])
 
@@ -221,7 +223,7 @@ def _details(
     profile: list[dict[str, float]] = []
     longest = float(pairs.distance.max())
     for shell in range(SHELLS):
-        low, high = longest * shell / SHELLS, longest * (shell + 1) / SHELLS
+        low, high = (longest * (edge / SHELLS + ROUNDING) for edge in (shell, shell + 1))
         inside = pairs.part(low, high, (low + high) / 2)
         if len(inside):
             share = _mean_size(_shares(source, inside, order, first, unit))

@@ -220,15 +220,12 @@ def _choose(
         for rows in _spread(groups, CLASSES_PER_PAIR * most)
         for candidate in _partners(components, rows, mesh, plain_keys, different)
     ]
-    chosen: list[_Candidate] = []
-    for plain, turn in sorted({(candidate.plain, candidate.turn) for candidate in pool}):
-        equals = [candidate for candidate in pool if (candidate.plain, candidate.turn) == (plain, turn)]
-        chosen += _balanced(equals, most - len(chosen))
-    return chosen
+    chosen = _balanced([candidate for candidate in pool if not candidate.plain], most)
+    return chosen + _balanced([candidate for candidate in pool if candidate.plain], most - len(chosen))
 
 
 def _balanced(candidates: list[_Candidate], most: int) -> list[_Candidate]:
-    """Return at most `most` candidates: equal numbers from all strata as far as possible, evenly spread."""
+    """Return at most `most` candidates: equal numbers from all strata as far as possible."""
     strata: dict[int, list[_Candidate]] = {}
     for candidate in candidates:
         strata.setdefault(candidate.different, []).append(candidate)
@@ -236,7 +233,17 @@ def _balanced(candidates: list[_Candidate], most: int) -> list[_Candidate]:
     while sum(shares.values()) < min(most, len(candidates)):
         open_ones = [size for size, taken in shares.items() if taken < len(strata[size])]
         shares[min(open_ones, key=lambda size: (shares[size], size))] += 1
-    return [candidate for size, share in shares.items() for candidate in _spread(strata[size], share)]
+    return [candidate for size, share in shares.items() for candidate in _in_turn(strata[size], share)]
+
+
+def _in_turn(candidates: list[_Candidate], most: int) -> list[_Candidate]:
+    """Return at most `most` candidates: the first pair of classes evenly spread, then the second .."""
+    chosen: list[_Candidate] = []
+    for turn in sorted({candidate.turn for candidate in candidates}):
+        if len(chosen) < most:
+            equals = [candidate for candidate in candidates if candidate.turn == turn]
+            chosen += _spread(equals, most - len(chosen))
+    return chosen
 
 
 def _spread(items: list[Item], most: int) -> list[Item]:
