@@ -310,6 +310,28 @@ FAULTS = [
         "len(ours), seed, Purpose.RESAMPLED)",
         "actions/test_density_comparison.py::test_draws_of_the_comparison_are_not_those_of_the_user",
     ),
+    # ---- deformations ----
+    Fault(
+        "bias of ratios of weighted sums not removed",
+        "estimators/reweighting.py",
+        "corrected: FloatArray = columns - bias",
+        "corrected: FloatArray = columns - 0.0 * bias",
+        "estimators/test_reweighting.py::test_ratio_estimates_have_less_bias_than_their_error_allows",
+    ),
+    Fault(
+        "weights instead of their squares in the effective sample size",
+        "estimators/program.py",
+        "builder.add_stage([(weight, weight)]",
+        "builder.add_stage([(weight, live)]",
+        "pipeline/test_deformed_runs.py::test_first_sums_by_hand",
+    ),
+    Fault(
+        "5! instead of 6! in the potential",
+        "spec/deformation.py",
+        "FACTORIALS = (2.0, 24.0, 720.0)",
+        "FACTORIALS = (2.0, 24.0, 120.0)",
+        "stat/test_deformation.py::test_one_site_with_other_couplings",
+    ),
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
@@ -324,5 +346,12 @@ FAULTS = [
         "            clear_lanes(live, bases, lanes)\n",
         "            pass\n",
         "samplers/test_initial.py::test_blocks_go_to_their_bins",
+    ),
+    Fault(
+        "every readout of a network has the outputs of the first",
+        "_kernels/insertion.py",
+        "bases[k, 1] + r * strides[k]",
+        "bases[k, 1] + r // readouts * strides[k]",
+        "samplers/test_weighted_readouts.py::test_blocks_have_the_sums_of_the_twin",
     ),
 ]
