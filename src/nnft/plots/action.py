@@ -105,6 +105,7 @@ def draw_spectrum(axes: Axes, spectrum: Spectrum) -> None:
             error_bars(
                 axes, modes[rows], sizes[rows], np.nan_to_num(estimate.stderr[rows]),
                 fmt=marker, color=BLUE, markerfacecolor=fill, label=label,
+                name=f"spectrum-{label.split()[-1]}",
             )  # fmt: skip
     axes.set_yscale("log", nonpositive="clip")
     logarithmic_ticks(axes.yaxis)
@@ -139,15 +140,17 @@ def draw_couplings(axes: Axes, action: Action) -> None:
         label, colour, marker = LEVELS[level]
         modes = estimate.indices[:, 0] + shift * (2 * place - 1)
         error_bars(
-            axes, modes, estimate.value, np.nan_to_num(estimate.stderr), fmt=marker, color=colour, label=label
-        )
+            axes, modes, estimate.value, np.nan_to_num(estimate.stderr),
+            fmt=marker, color=colour, label=label, name=f"couplings-{level}",
+        )  # fmt: skip
         mark_unreliable(axes, modes, estimate.value, estimate.unreliable)
     values = np.concatenate([estimate.value for estimate in estimates])
     errors = np.concatenate([estimate.stderr for estimate in estimates])
     apply_scale(axes.yaxis, choose_scale(values, errors))
     _mode_axis(axes, action.reported_modes)
     axes.set_ylabel(r"$\lambda_{iiii}\, s_i^2$")
-    axes.set_title("quartic coupling of the modes")
+    first = f"first {action.reported_modes} " if action.reported_modes < action.spectrum.kept else ""
+    axes.set_title(f"quartic coupling of the {first}modes")
     handles = axes.get_legend_handles_labels()[0] if len(estimates) > 1 else []
     if any(estimate.unreliable.any() for estimate in estimates):
         handles.append(exclamation_mark())

@@ -116,7 +116,7 @@ def draw_prediction(axes: Axes, closures: Sequence[Closure], labels: Sequence[st
                 axes, result.predicted.value, result.measured.value, _bars(result.measured.stderr),
                 _bars(result.predicted.stderr), fmt=MARKERS[place % len(MARKERS)], color=colour,
                 label=f"{label_text(label)}: {probability(result.test.p_value)}", zorder=3 + 0.01 * place,
-                **_weight(len(result.indices), colour),
+                name=f"six-point-{place}", **_weight(len(result.indices), colour),
             )
         )  # fmt: skip
     estimates = [part for result in closures for part in (result.measured, result.predicted)]
@@ -166,8 +166,9 @@ def draw_shares(
             continue
         bar = 0.35 * height if limit else errors[place]
         error_bars(
-            axes, x[[place]], [height], [bar], fmt=MARKERS[place % len(MARKERS)], color=colour, uplims=limit
-        )
+            axes, x[[place]], [height], [bar], fmt=MARKERS[place % len(MARKERS)], color=colour, uplims=limit,
+            name=f"share-{place}",
+        )  # fmt: skip
     axes.set_yscale("log", nonpositive="clip")
     axes.set_ylabel("sextic share")
     axes.set_title("what a quartic action misses")

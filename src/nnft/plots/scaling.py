@@ -133,7 +133,10 @@ def draw_fit(axes: Axes, result: Extrapolation, shown: list[int]) -> None:
             x, factor * value - error, factor * value + error, color=colour, alpha=0.25, linewidth=0.0
         )
         axes.plot(x, factor * value, color=colour, linewidth=1.0)
-        error_bars(axes, result.x, factor * result.y[row], result.yerr[row], fmt=marker, color=colour)
+        error_bars(
+            axes, result.x, factor * result.y[row], result.yerr[row], fmt=marker, color=colour,
+            name=f"values-{place}",
+        )  # fmt: skip
         if x[0] == 0.0 and 0 in result.powers:
             limit = [value[0]], [error[0]]
             error_bars(axes, [0.0], *limit, fmt=marker, color=colour, markerfacecolor="white", clip_on=False)
@@ -171,7 +174,10 @@ def draw_residuals(axes: Axes, result: Extrapolation, shown: list[int]) -> None:
         pulls = (result.y[row] - result.curve(row, result.x)[0]) / result.yerr[row]
         shift = 0.008 * (place - 0.5 * (len(shown) - 1)) * spread
         x = result.x * np.exp(shift) if logarithmic else result.x + shift
-        error_bars(axes, x, pulls, np.ones(len(x)), fmt=MARKERS[place], color=COLOURS[place])
+        error_bars(
+            axes, x, pulls, np.ones(len(x)), fmt=MARKERS[place], color=COLOURS[place],
+            name=f"residuals-{place}",
+        )  # fmt: skip
         largest = max(largest, float(np.abs(pulls).max()))
     axes.set_ylim(-1.1 * (largest + 1.0), 1.1 * (largest + 1.0))
     axes.set_ylabel("residual / error")

@@ -25,10 +25,12 @@ REACH = 4.5
 """Standard deviations to each side that are shown."""
 
 GRID = 361
-BINS = 61
-"""An odd number: one bin is centred at zero."""
+MOST_BINS = 61
+"""Of a histogram; there are fewer for few networks. An odd number: one bin is centred at zero."""
 
-FEWEST_IN_BIN = 10
+FEWEST_IN_BIN = 5.0
+"""Outputs expected in a bin, if the field is Gaussian, from which on it is compared with the Gaussian."""
+
 SMALLEST_VARIANCE = 1e-13
 CORE = 2.6
 """Standard deviations within which everything is inside of the panel of ratios."""
@@ -83,7 +85,8 @@ class Slice:
         """Return counts and edges of the bins, if there are outputs; more may lie beyond the edges."""
         if self.outputs is None:
             return None
-        counts, edges = np.histogram(self.outputs, np.linspace(-REACH, REACH, BINS + 1) * self.deviation)
+        bins = min(MOST_BINS, 2 * math.isqrt(len(self.outputs)) + 1)
+        counts, edges = np.histogram(self.outputs, np.linspace(-REACH, REACH, bins + 1) * self.deviation)
         return counts.astype(np.float64), edges
 
 
@@ -168,7 +171,7 @@ def draw_ratio(axes: Axes, part: Slice) -> None:
     if histogram is not None and part.outputs is not None:
         counts, edges = histogram
         expected = len(part.outputs) * np.diff([_normal(edge / part.deviation) for edge in edges])
-        full = counts >= FEWEST_IN_BIN
+        full = expected >= FEWEST_IN_BIN
         middle, scale = 0.5 * (edges[1:] + edges[:-1])[full], 1.0 / expected[full]
         y, error = counts[full] * scale, np.sqrt(counts[full]) * scale
         axes.errorbar(

@@ -89,11 +89,16 @@ def run_colours(count: int) -> list[Any]:
     return [shades(0.92 * place / (count - 1)) for place in range(count)]
 
 
-def error_bars(axes: Axes, x: Any, y: Any, yerr: Any, xerr: Any = None, **options: Any) -> Any:
-    """Draw markers with thin error bars; `options` as for ``Axes.errorbar``."""
+def error_bars(
+    axes: Axes, x: Any, y: Any, yerr: Any, xerr: Any = None, *, name: str = "", **options: Any
+) -> Any:
+    """Draw markers with thin error bars; `options` as for ``Axes.errorbar``, `name` of the group in SVG."""
     settings: dict[str, Any] = {"fmt": "o", "elinewidth": 0.7, "markeredgewidth": 0.8, "zorder": 3}
     settings["rasterized"] = len(x) > MOST_VECTORS
-    return axes.errorbar(x, y, yerr=yerr, xerr=xerr, **(settings | options))
+    container = axes.errorbar(x, y, yerr=yerr, xerr=xerr, **(settings | options))
+    if name:
+        container.lines[0].set_gid(name)
+    return container
 
 
 def zero_line(axes: Axes) -> None:
