@@ -111,6 +111,15 @@ def test_analysis_file(there: Nnft, tmp_path: Path) -> None:
         assert run_file.attrs["filetype"] == b"nnft-run" or run_file.attrs["filetype"] == "nnft-run"
 
 
+def test_covariance_on_request(there: Nnft) -> None:
+    table = json.loads(there("action", "six.h5", "--json", "--covariance").out)["tables"]["quartic_next"]
+    matrix = np.array(table["covariance"])
+    np.testing.assert_allclose(np.sqrt(np.diagonal(matrix)), table["stderr"], rtol=1e-12)
+    with package.open(there.folder / "six.h5") as run:
+        np.testing.assert_allclose(matrix, package.action(run).quartic.covariance(), rtol=1e-9, atol=1e-30)
+    refused(there("action", "six.h5", "--covariance"), 2, "--json")
+
+
 def test_continuum_of_a_grid(there: Nnft) -> None:
     record = json.loads(there("action", "grid.h5", "--json").out)
     assert record["cell"] == 0.5

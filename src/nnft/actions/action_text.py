@@ -18,16 +18,19 @@ SHOWN_ROWS = 24
 LISTED_COMPONENTS = 5000
 """Components up to which JSON lists a table whole; of longer ones it has the rows that the text shows."""
 
+MOST_COVARIANCE = 500
 SHOWN_MODES = 8
 CUT_FACTORS = (1.0, 10.0, 100.0)
 
 
-def action_record(action: Action) -> dict[str, Any]:
+def action_record(action: Action, covariance: bool = False) -> dict[str, Any]:
     """Return an action as plain numbers, ready for JSON.
 
     Parameters
     ----------
     action : Action
+    covariance : bool
+        Whether the covariance matrices of the tables with up to 500 components are included.
 
     Returns
     -------
@@ -55,6 +58,9 @@ def action_record(action: Action) -> dict[str, Any]:
         },
         "tables": {name: _table(action, name) for name in _names(action)},
     }
+    for name, table in state["tables"].items() if covariance else ():
+        if table["components"] <= MOST_COVARIANCE:
+            table["covariance"] = action.covariance(name).tolist()
     if action.cell is not None:
         names = [name for name in state["tables"] if not name.endswith("_modes")]
         state["continuum"] = {

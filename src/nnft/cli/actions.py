@@ -33,6 +33,7 @@ def numbers(text: str) -> list[int]:
 @click.option("--overwrite", is_flag=True, help="Replace an existing analysis file.")
 @click.option("--plot", type=click.Path(), help="Picture: .svg, .png or .pdf; needs matplotlib.")
 @click.option("--threads", type=int, help="Threads; default: all that were granted.")
+@click.option("--covariance", is_flag=True, help="With --json: covariance matrices of the couplings.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def action(
     run: str,
@@ -44,12 +45,15 @@ def action(
     overwrite: bool,
     plot: str | None,
     threads: int | None,
+    covariance: bool,
     as_json: bool,
 ) -> None:
     """Print the action of RUN: free part, tadpoles, quartic and sextic couplings with errors.
 
     S = const + 1/2 A phi^2 + 1/4! lambda_4 phi^4 + 1/6! lambda_6 phi^6, density exp(-S).
     """
+    if covariance and not as_json:
+        raise click.UsageError("--covariance goes with --json; -o keeps pseudo-values, which say the same.")
     from nnft.pipeline.action_output import action_of_file
 
     result = action_of_file(
@@ -62,6 +66,7 @@ def action(
         overwrite=overwrite,
         plot=plot,
         threads=threads,
+        covariance=covariance,
         command=shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode(),
     )
     click.echo(json.dumps(result.record, indent=2) if as_json else result.text)

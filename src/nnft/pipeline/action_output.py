@@ -60,6 +60,7 @@ def action_of_file(
     overwrite: bool = False,
     plot: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    covariance: bool = False,
     command: str = "",
 ) -> Printed:
     """Compute the action of a run file, draw it and keep it where asked to.
@@ -76,6 +77,8 @@ def action_of_file(
         Whether an existing analysis file may be replaced.
     plot : str or path, optional
         Picture.
+    covariance : bool
+        Whether the record holds the covariance matrices of the tables with up to 500 components.
     command : str
         For the provenance of the analysis file.
 
@@ -93,7 +96,7 @@ def action_of_file(
         check_picture(plot)
     with open_run(path) as run:
         result = action(run, order, points, modes, cut=cut, threads=granted)
-        record = action_record(result)
+        record = action_record(result, covariance)
         if output is not None:
             save_action(result, run, output, overwrite=overwrite, command=command)
         if plot is not None:
