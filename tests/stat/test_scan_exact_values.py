@@ -175,9 +175,9 @@ def test_members_that_repeat_each_other_are_no_independent_data(tmp_path: Path) 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_errors_of_coefficients_cover(tmp_path: Path) -> None:
-    """150 scans of three widths: pulls of the coefficient 5 and of the slope -1, and the chi-squares."""
+    """100 scans of three widths: pulls of the coefficient 5 and of the slope -1, and the chi-squares."""
     pulls, slopes, chances = [], [], []
-    for number in range(150):
+    for number in range(100):
         base = card(4000, "relu", [[1.0]], SEED + 10 + number)
         folder = tmp_path / str(number)
         scan(base, {"network.widths": [[8], [16], [32]]}, folder)

@@ -191,9 +191,10 @@ def extrapolate(
             runs = [run for run in runs if min(run.card["network"]["widths"], default=0) >= min_width]
         if len(runs) < 2:
             raise UsageError(f"too few members are left: got {len(runs)}; choose at least 2")
+        seeds = _repeated(runs)
         axis = make_axis(runs, against)
         chosen = _powers(powers, axis, kind, len(runs))
-        notes += [*axis.notes, *_repeated(runs)]
+        notes += [*axis.notes, *seeds]
         order = _action_order(runs)
         place = np.argsort(axis.x, kind="stable")
         members = [sampled(runs[number], kind, selection, order) for number in place]
