@@ -187,7 +187,7 @@ def test_false_alarms_are_as_frequent_as_stated() -> None:
     """p-values of true symmetries are uniform, at every order and with few networks in a bin."""
     for networks in (800, 3200):
         found: dict[tuple[str, int], list[float]] = {}
-        for index in range(150):
+        for index in range(80):
             run = estimate(GRID, [10], seed=SEED + 7100 + index, networks=networks, orders=(2, 4, 6), **COS)
             for check in euclidean_checks(ensemble_of(GRID, run), (2, 4, 6), TOLERANCE):
                 found.setdefault((check.name, check.order), []).append(float(check.p_value or 0.0))

@@ -310,6 +310,42 @@ FAULTS = [
         "len(ours), seed, Purpose.RESAMPLED)",
         "actions/test_density_comparison.py::test_draws_of_the_comparison_are_not_those_of_the_user",
     ),
+    # ---- symmetries and axioms ----
+    Fault(
+        "rotations compared by distances instead of Gram matrices",
+        "actions/symmetry_classes.py",
+        'if group == "rotations":\n        return labels(mesh @ mesh.T',
+        'if group == "nothing":\n        return labels(mesh @ mesh.T',
+        "actions/test_axioms_classes.py::test_classes_are_those_of_brute_force",
+    ),
+    Fault(
+        "translations tested with pairs that parity relates",
+        "actions/symmetry_classes.py",
+        "plain = keys[1:] == keys[0]",
+        "plain = keys[1:] != keys[1:]",
+        "actions/test_axioms_classes.py::test_pairs_of_a_smaller_group_come_last",
+    ),
+    Fault(
+        "lowest eigenvector judged by the bins that it comes from",
+        "actions/positivity.py",
+        "there = slice(1 - (here.start or 0), None, 2)",
+        "there = here",
+        "actions/test_axioms_positivity.py::test_lowest_eigenvalue_of_a_degenerate_matrix_is_no_alarm",
+    ),
+    Fault(
+        "reflection positivity without the reflection",
+        "actions/positivity.py",
+        "left, right = np.repeat(half.images, h)",
+        "left, right = np.repeat(half.points, h)",
+        "actions/test_axioms_positivity.py::test_reference_kernels",
+    ),
+    Fault(
+        "a mean counts as a correlation",
+        "actions/axiom_source.py",
+        "outputs - outputs.mean(axis=0)",
+        "outputs",
+        "actions/test_axioms_clustering.py::test_a_mean_is_not_a_correlation",
+    ),
     # ---- deformations ----
     Fault(
         "bias of ratios of weighted sums not removed",
