@@ -14,6 +14,7 @@ from nnft.actions.expansion import expand
 from nnft.errors import DataFileError, NnftError, NumericalError, UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import sum_layout
+from nnft.estimators.replicated import Replicated
 
 
 def random_theory(size: int, seed: int, rank: int | None = None) -> dict[int, Array]:
@@ -133,6 +134,30 @@ def test_cut_and_its_effect() -> None:
             fewer = action(source, modes=row["modes"])
             assert row["quartic_leading"] == pytest.approx(fewer.table("quartic_leading").value[0])
             assert row["free"] == pytest.approx(fewer.free.value[0])
+
+
+def test_modes_that_are_not_known_are_cut_by_default_only() -> None:
+    """A mode whose eigenvalue scatters by a fifth is kept where it is asked for."""
+    source = ExactSource(random_theory(3, 10), np.eye(3))
+    values, vectors = np.linalg.eigh(symmetric.dense(source.tables[2], 3, 2))
+    weak = vectors[:, 0]
+    noise = np.random.default_rng(0).normal(size=source.bins)
+    noise *= 0.2 * values[0] / np.sqrt(np.sum((noise - noise.mean()) ** 2))
+
+    class Noisy(ExactSource):
+        def replicates(self, order: int, *words: object) -> Replicated:
+            found = super().replicates(order)
+            if order == 2:
+                spread = noise[:, None] * np.outer(weak, weak)[np.triu_indices(3)]
+                found.values[1:] += spread
+            return found
+
+    noisy = Noisy(source.tables, np.eye(3))
+    found = action(noisy)
+    assert found.spectrum.kept == 2
+    assert found.spectrum.reason.endswith("and known to 5%")
+    assert action(noisy, modes=3).spectrum.kept == 3
+    assert action(noisy, cut=1e-6).spectrum.kept == 3
 
 
 def test_numbers_do_not_depend_on_threads() -> None:

@@ -23,6 +23,10 @@ DEFAULT_CUTS = {4: 1e-7, 6: 1e-5}
 """Smallest eigenvalue kept, relative to the largest, for an action through order 4 or 6: there the cumulants
 of the mode, which fall with powers 2 and 3 of the eigenvalue, stand about 100 times above rounding."""
 
+LARGEST_ERROR = 0.05
+"""Relative standard error of an eigenvalue from which on a mode is not kept by default: few networks feel it,
+or it is rounding noise of single precision."""
+
 SINGULAR = 1e-13
 """Relative eigenvalue below which a mode is none: the kernel is singular to rounding."""
 
@@ -100,17 +104,30 @@ def kernel_spectrum(
             f"singular kernel: got largest eigenvalue {values[0]:.3g}; the field vanishes at these points"
         )
     regular = int(np.count_nonzero(values > SINGULAR * values[0]))
-    if modes is not None:
-        if modes > regular:
-            raise NumericalError(
-                f"singular kernel: got eigenvalue {values[modes - 1]:.3g} of mode {modes - 1} beside "
-                f"{values[0]:.3g}; at most {regular} modes at these points"
-            )
-        kept, reason = modes, "as asked"
-    else:
-        share = DEFAULT_CUTS[order] if cut is None else max(cut, SINGULAR)
-        kept = int(np.count_nonzero(values > share * values[0]))
-        reason = f"eigenvalues above {share:g} of the largest" + (", as asked" if cut is not None else "")
     projected = np.stack([np.einsum("ak,ab,bk->k", vectors, row, vectors) for row in kernel.values])
     projected[0] = values
-    return Spectrum(Replicated(projected, kernel.bin_counts, kernel.n_networks), vectors, kept, reason)
+    eigenvalues = Replicated(projected, kernel.bin_counts, kernel.n_networks)
+    if modes is None:
+        kept, reason = _determined(eigenvalues, order, cut)
+    elif modes > regular:
+        raise NumericalError(
+            f"singular kernel: got eigenvalue {values[modes - 1]:.3g} of mode {modes - 1} beside "
+            f"{values[0]:.3g}; at most {regular} modes at these points"
+        )
+    else:
+        kept, reason = modes, "as asked"
+    return Spectrum(eigenvalues, vectors, kept, reason)
+
+
+def _determined(eigenvalues: Replicated, order: int, cut: float | None) -> tuple[int, str]:
+    """Return how many modes are kept by a cut, or by default, and why."""
+    values = eigenvalues.value
+    share = DEFAULT_CUTS[order] if cut is None else max(cut, SINGULAR)
+    kept = int(np.count_nonzero(values > share * values[0]))
+    reason = f"eigenvalues above {share:g} of the largest"
+    if cut is not None:
+        return kept, f"{reason}, as asked"
+    noisy = np.flatnonzero(~(eigenvalues.stderr()[:kept] < LARGEST_ERROR * values[:kept]))
+    if len(noisy):
+        return max(1, int(noisy[0])), f"{reason} and known to {LARGEST_ERROR:.0%}"
+    return kept, reason
