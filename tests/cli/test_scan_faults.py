@@ -254,6 +254,21 @@ def test_overflow_of_one_member_leaves_the_others(nnft: Nnft) -> None:
     assert again.lines[-1] == end.lines[-1]
 
 
+def test_deformation_too_strong_in_one_member(nnft: Nnft) -> None:
+    """Its networks are all sampled, but their weights say nothing: exit code 5 in the end."""
+    card = nnft.card(widths="[]", activation="linear", networks=4000)
+    card.write_text(card.read_text(encoding="utf-8") + "[deformation]\nphi4 = 0.1\n", encoding="utf-8")
+    end = nnft("scan", card, "--set", "deformation.phi4=[0.1,1e9,0.2]", "-o", "scan")
+    assert end.code == 5, end
+    assert end.lines[-1].startswith("nnft: error: 1 of 3 members failed, phi4-1000000000.0: weights out of")
+    assert all(len(line) <= 200 for line in end.lines)
+    states = [member["state"] for member in index_of(nnft.folder / "scan")["members"]]
+    assert states == ["done", "failed", "done"]
+    fitted = nnft("extrapolate", "scan", "--against", "deformation.phi4", "--powers", "1")
+    assert fitted.code == 0, fitted
+    assert "left out, failed: phi4-1000000000.0" in fitted.out
+
+
 def test_full_disk_ends_the_scan_with_the_last_index(nnft: Nnft) -> None:
     card = nnft.card(networks=400, fields="0")
     end = nnft(

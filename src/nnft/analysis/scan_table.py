@@ -9,7 +9,7 @@ from typing import Any
 from nnft.analysis.run import open_run
 from nnft.analysis.scan_index import ScanIndex, ScanMember
 from nnft.analysis.summary import summary, with_error
-from nnft.errors import DataFileError
+from nnft.errors import DataFileError, NumericalError
 from nnft.store.lock import lock_holder
 from nnft.store.reader import read_run
 
@@ -89,7 +89,7 @@ def _results(index: ScanIndex, member: ScanMember) -> dict[str, Any]:
     try:
         with open_run(path) as run:
             return record | {"networks": run.networks, "points": summary(run)["points"]}
-    except DataFileError as error:
+    except (DataFileError, NumericalError) as error:
         return record | {"error": record["error"] or str(error)}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nnft.analysis.scan_index import INDEX_NAME, ScanIndex, ScanMember, open_scan
+from nnft.analysis.summary import summary
 from nnft.errors import DataFileError, NnftError, NumericalError, StoppedEarly, UsageError
 from nnft.pipeline.checkpoint import utc_now
 from nnft.pipeline.machine import choose_threads, nnft_version
@@ -23,6 +24,8 @@ from nnft.spec.run import RunSpec
 from nnft.store.atomic import environment_errors, require_space
 from nnft.store.lock import RunLock
 from nnft.store.reader import read_run
+
+LONGEST_REMARK = 190
 
 
 def scan(
@@ -200,7 +203,6 @@ class ScanWork:
             if self._flag.stopping:
                 raise self._stopped(number)
             self._record(number, state="running", error="", exit_code=0)
-            member = self._members[number]
             if options["progress"]:
                 self._announce(number)
             try:
@@ -210,7 +212,6 @@ class ScanWork:
                 raise self._stopped(number) from None
             except (NumericalError, DataFileError) as error:
                 self._fail(number, error)
-                self._say(f"member {member.name} failed: {self.index.members[number].error}")
 
     def _finished(self, number: int) -> bool:
         """Tell whether a member is done and its file still there and sound."""
@@ -225,7 +226,6 @@ class ScanWork:
             check_member_file(path, record)
         except DataFileError as error:
             self._fail(number, error)
-            self._say(f"member {record.name} failed: {self.index.members[number].error}")
         return True
 
     def _sample(self, number: int, deadline: float | None, options: Mapping[str, Any]) -> None:
@@ -246,6 +246,7 @@ class ScanWork:
             **options,
         ) as run:
             digest, done = run.stored.text("result_digest"), run.networks
+            summary(run)  # raises where the results are none, as those of a deformation too strong
         self._record(number, state="done", networks_done=done, result_digest=digest)
 
     def _record(self, number: int, **changes: Any) -> None:
@@ -264,6 +265,8 @@ class ScanWork:
             exit_code=error.exit_code,
             networks_done=self._committed(number),
         )
+        said = f"member {self.index.members[number].name} failed: {text}"
+        self._say(said if len(said) <= LONGEST_REMARK else said[: LONGEST_REMARK - 3] + "...")
 
     def _committed(self, number: int) -> int:
         """Return the networks in the file of a member."""
