@@ -54,7 +54,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "mpi4py"},
     ),
     "cli": ({"errors", "spec", "pipeline", "analysis", "actions", "flows", "plots"} | READING, {"click"}),
-    "": ({"errors", "spec", "pipeline", "analysis", "actions"} | READING, set()),  # the front door, nnft/__init__.py
+    "": ({"errors", "spec", "pipeline", "analysis", "actions"} | READING, set()),  # the front door
 }
 DRAWERS = {"utils", "util", "core", "helpers", "common", "misc", "tools"}
 CREATOR = "nnft.store.atomic"  # the only module that may create HDF5 files

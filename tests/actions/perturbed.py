@@ -45,7 +45,7 @@ class Perturbed:
         )
 
     def cumulants(self, coupling: float, nodes: int, reach: float) -> tuple[Array, Array, Array]:
-        """Exact G (n, n) and packed kappa_4, kappa_6 by the trapezoid rule, `reach` standard deviations wide."""
+        """Exact G (n, n) and packed kappa_4, kappa_6 by the trapezoid rule on `reach` standard deviations."""
         size = len(self.quadratic)
         line = np.linspace(-reach, reach, nodes)
         grid = np.stack(np.meshgrid(*([line] * size), indexing="ij"), axis=-1).reshape(-1, size)

@@ -116,6 +116,9 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.searched <= 200
     assert found.left_out > 0
     assert len(found.first) == 25
+    monkeypatch.setattr("nnft.actions.symmetry_classes.MOST_COORDINATES", 100)
+    found = related_pairs(line(16), 2, "rotations", 25, TOLERANCE)
+    assert (found.searched, found.left_out) == (36, 8)
 
 
 def test_tolerance() -> None:

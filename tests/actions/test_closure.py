@@ -45,7 +45,7 @@ def test_a_quartic_theory_closes(size: int, nodes: int) -> None:
 
 
 def test_a_sextic_coupling_does_not_close() -> None:
-    """With a sextic coupling of order g^2 the relative misfit m_0 + m_1 g + .. has a limit m_0; without, none."""
+    """With a sextic coupling of order g^2 the relative misfit m_0 + m_1 g + .. has a limit m_0 > 0."""
     limits = []
     for theory in (positive_couplings(2, seed=SEED + 3510), quartic_theory(2)):
         misfits = []
