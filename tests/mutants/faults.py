@@ -368,6 +368,35 @@ FAULTS = [
         "FACTORIALS = (2.0, 24.0, 120.0)",
         "stat/test_deformation.py::test_one_site_with_other_couplings",
     ),
+    # ---- scans ----
+    Fault(
+        "seed of a member does not depend on its values",
+        "pipeline/scan_members.py",
+        '{"seed": str(seed), "values": dict(values)}',
+        '{"seed": str(seed)}',
+        "cli/test_scan.py::test_seed_of_a_member_is_the_documented_hash",
+    ),
+    Fault(
+        "file of a finished member not looked for on a resume",
+        "pipeline/scan.py",
+        "        if not path.exists():\n",
+        "        if False:\n",
+        "cli/test_scan_faults.py::test_deleted_member_is_sampled_again",
+    ),
+    Fault(
+        "members of one seed taken for independent",
+        "analysis/extrapolate_fit.py",
+        "found.setdefault((member.seed, *member.layout), [])",
+        "found.setdefault((number,), [])",
+        "cli/test_extrapolate.py::test_members_of_one_seed_are_correlated_as_their_bins_say",
+    ),
+    Fault(
+        "errors of the weights of a fit neglected",
+        "analysis/extrapolate_fit.py",
+        "factors: FloatArray = np.sqrt(variance)",
+        "factors: FloatArray = np.ones_like(variance)",
+        "analysis/test_extrapolate_fit.py::test_errors_cover_and_chi_squares_are_fair[32-one-seed]",
+    ),
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
