@@ -109,8 +109,10 @@ def _live_pairs(source: CumulantSource, tolerance: float) -> Pairs:
     live = places[variance > DEAD * variance.max(initial=0.0)].astype(np.int64)
     first, second = np.triu_indices(len(live), 1)
     points = np.stack([live[first], live[second]], axis=1)
-    moved = source.points[points[:, 1]] - source.points[points[:, 0]]
-    return Pairs(points, np.sqrt((moved**2).sum(axis=1)))
+    centred = source.points - source.points.mean(axis=0)
+    norms = (centred**2).sum(axis=1)
+    squares = norms[:, None] + norms[None, :] - 2.0 * centred @ centred.T
+    return Pairs(points, np.sqrt(np.maximum(squares[points[:, 0], points[:, 1]], 0.0)))
 
 
 def _check(source: CumulantSource, pairs: Pairs, order: int, first: int, decayed: bool) -> AxiomCheck:

@@ -30,6 +30,9 @@ Group = Literal["translations", "rotations", "Euclidean group"]
 MOST_COMPONENTS = 1_000_000
 """More components are not searched for relations: every second, third .. point is left out instead."""
 
+MOST_COORDINATES = 1 << 24
+"""The same where differences of all pairs of points have more coordinates than this."""
+
 MOST_MEMBERS = 64
 CLASSES_PER_PAIR = 4
 RELATIVE_TOLERANCE = 1e-9
@@ -108,9 +111,7 @@ def related_pairs(points: FloatArray, order: int, group: Group, most: int, toler
     """
     places = distinct_points(points, tolerance)
     located = len(places)
-    stride = next(
-        s for s in range(1, located + 1) if comb(-(-located // s) + order - 1, order) <= MOST_COMPONENTS
-    )
+    stride = next(s for s in range(1, located + 1) if _bounded(-(-located // s), order, points.shape[1]))
     places = places[::stride]
     mesh = points[places]
     components = multisets(len(mesh), order)
@@ -131,6 +132,12 @@ def related_pairs(points: FloatArray, order: int, group: Group, most: int, toler
         left_out=located - len(places),
         plain=sum(candidate.plain for candidate in chosen),
     )
+
+
+def _bounded(n_points: int, order: int, dimension: int) -> bool:
+    """Tell whether so many points are not too many to be searched; one point never is."""
+    few_numbers = n_points**2 * dimension <= MOST_COORDINATES
+    return n_points == 1 or (few_numbers and comb(n_points + order - 1, order) <= MOST_COMPONENTS)
 
 
 def _pair_labels(mesh: FloatArray, group: Group, tolerance: float) -> IntArray:
@@ -177,7 +184,8 @@ def _shape_keys(components: IndexArray, pair_labels: IntArray) -> Keys:
     diagonal = np.einsum("mpp->mp", entries)
     rows = _mixed(entries).sum(axis=2, dtype=np.uint64) ^ _mixed(diagonal + np.uint64(7))
     rows = _mixed(entries ^ _mixed(rows)[:, None, :]).sum(axis=2, dtype=np.uint64) + rows
-    return _mixed(rows).sum(axis=1, dtype=np.uint64)
+    key: Keys = _mixed(rows).sum(axis=1, dtype=np.uint64)
+    return key
 
 
 def _mixed(values: Keys) -> Keys:
@@ -296,7 +304,7 @@ def _plain_keys(mesh: FloatArray, group: Group, tolerance: float) -> PlainKeys:
 
 def _inverse_points(mesh: FloatArray, tolerance: float) -> IntArray:
     """Return the point at -x for every x, -1 where there is none."""
-    near = (np.abs(mesh[:, None, :] + mesh[None, :, :]) <= 2.0 * tolerance).all(axis=2)
+    near: npt.NDArray[np.bool_] = np.abs(mesh[:, None, :] + mesh[None, :, :]).max(axis=2) <= 2.0 * tolerance
     found: IntArray = np.where(near.any(axis=1), near.argmax(axis=1), -1).astype(np.int64)
     return found
 
@@ -306,7 +314,8 @@ def _lexically_less(first: npt.NDArray[np.integer], second: npt.NDArray[np.integ
     unequal = first != second
     place = unequal.argmax(axis=1)[:, None]
     less = np.take_along_axis(first, place, axis=1) < np.take_along_axis(second, place, axis=1)
-    return less[:, 0] & unequal.any(axis=1)
+    found: npt.NDArray[np.bool_] = less[:, 0] & unequal.any(axis=1)
+    return found
 
 
 @lru_cache(maxsize=8)
