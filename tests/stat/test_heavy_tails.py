@@ -21,6 +21,16 @@ def test_exponential_networks_are_flagged(networks: int, kind: str) -> None:
             assert estimator.result(order).unreliable[0]
 
 
+@pytest.mark.parametrize("width", [2, 10, 100, 500])
+def test_exponential_network_of_the_four_point_experiment_is_flagged(width: int) -> None:
+    """Halverson, Maiti, Stoner, arXiv:2008.08601: all variances 1, input 1; the direct estimator."""
+    estimator = estimate(
+        [[1.0]], [width], "exp", SEED + 1830 + width, 50_000, bias=1.0, estimator="direct", orders=(6,)
+    )
+    for order in (4, 6):
+        assert estimator.result(order).unreliable[0]
+
+
 @pytest.mark.parametrize(
     ("activation", "kind", "networks"),
     [
