@@ -19,6 +19,7 @@ kappa_4 (heavy tails) means negative lambda_4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -134,25 +135,28 @@ def chain_product(metric: FloatArray, four: FloatArray) -> FloatArray:
     ndarray of float64, packed
         The average over the 10 ways to split six indices in 3 + 3.
     """
-    size = len(metric)
-    triples = components(size, 3)
-    one = np.arange(size, dtype=np.int32)
-    legs = np.concatenate(
-        [
-            np.broadcast_to(triples[:, None, :], (len(triples), size, 3)),
-            np.broadcast_to(one[None, :, None], (len(triples), size, 1)),
-        ],
-        axis=2,
-    )
-    vertex = four[places(size, legs)]
+    legs, splits = _chain_places(len(metric))
+    vertex = four[legs]
     joined = vertex @ metric @ vertex.T
+    total = np.zeros(splits.shape[2])
+    for first, second in splits:
+        total += joined[first, second]
+    return total / len(splits)
+
+
+@lru_cache(maxsize=8)
+def _chain_places(size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where the vertices (packed triple, leg) are stored, and the triples of the 10 splits of six."""
+    triples = components(size, 3)
+    three = np.broadcast_to(triples[:, None, :], (len(triples), size, 3))
+    one = np.broadcast_to(np.arange(size, dtype=np.int32)[None, :, None], (len(triples), size, 1))
     table = components(size, 6)
-    total = np.zeros(len(table))
+    splits = []
     for rest in combinations(range(1, 6), 2):
-        first = (0, *rest)
+        first = [0, *rest]
         second = [place for place in range(6) if place not in first]
-        total += joined[places(size, table[:, list(first)]), places(size, table[:, second])]
-    return total / 10.0
+        splits.append([places(size, table[:, first]), places(size, table[:, second])])
+    return places(size, np.concatenate([three, one], axis=2)), np.array(splits)
 
 
 def bubble_product(metric: FloatArray, four: FloatArray) -> FloatArray:

@@ -195,8 +195,14 @@ def trace(packed: FloatArray, n_values: int, order: int, metric: FloatArray) -> 
     half = order // 2
     rows = np.take(packed, half_places(n_values, order)).reshape(-1, n_values ** (half - 2), n_values**2)
     left = (rows @ metric.reshape(-1)).reshape(-1)  # (packed half) x n^(half - 2)
-    table = components(n_values, order - 2)
+    return np.ascontiguousarray(left[_trace_places(n_values, order)])
+
+
+@lru_cache(maxsize=8)
+def _trace_places(n_values: int, order: int) -> npt.NDArray[np.int64]:
+    """Return where the components of order r - 2 stand among (packed half, dense rest)."""
+    table, half = components(n_values, order - 2), order // 2
     place = places(n_values, table[:, :half])
     for column in table[:, half:].T:
         place = place * n_values + column
-    return np.ascontiguousarray(left[place])
+    return place
