@@ -23,7 +23,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults import FAULTS, Fault
+from fault import Fault
+from faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("src", "tests", "data", "setup.py", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")

@@ -46,7 +46,7 @@ class JointTest:
     p_value: float
 
 
-def testable_components(offered: int, bins: int) -> npt.NDArray[np.int64]:
+def judged_components(offered: int, bins: int) -> npt.NDArray[np.int64]:
     """Return which of `offered` components a covariance from `bins` bins can judge: evenly spread."""
     most = max(1, bins // BINS_PER_COMPONENT)
     if offered <= most:
@@ -77,7 +77,7 @@ def joint_test(differences: FloatArray, deviations: FloatArray, scale: FloatArra
         raise NumericalError(
             f"too few bins for a joint test: got {bins} filled bins, needed {FEWEST_BINS}; run more networks"
         )
-    rows = testable_components(offered, bins)
+    rows = judged_components(offered, bins)
     differences, deviations = differences[rows], deviations[rows]
     size = np.abs(differences).max(initial=0.0) if scale is None else np.abs(scale)[rows]
     spread = np.sqrt((deviations**2).sum(axis=1))
