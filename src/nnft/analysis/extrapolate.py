@@ -195,7 +195,7 @@ def extrapolate(
         axis = make_axis(runs, against)
         chosen = _powers(powers, axis, kind, len(runs))
         notes += [*axis.notes, *seeds]
-        order = _action_order(runs)
+        order = _action_order(runs) if kind.name.startswith("lambda") else 4
         place = np.argsort(axis.x, kind="stable")
         members = [sampled(runs[number], kind, selection, order) for number in place]
     check_same_components(members)
@@ -285,14 +285,12 @@ def _fitted(
         )
     if len(good) < len(y):
         notes.append(f"{len(y) - len(good)} of {len(y)} components not fitted: no fluctuation or no value")
-    heavy = int(np.count_nonzero(flags[good]))
-    if heavy:
+    if heavy := int(np.count_nonzero(flags[good])):
         notes.append(f"{heavy} of {flags[good].size} errors cannot be trusted (heavy tails)")
-    if any(len(group) > 1 for group in groups):
+    if len(groups) < len(members):
         notes.append("members with one seed: their correlation is taken from the bins")
     fits, slopes = _each(members, groups, x, powers, good, len(y))
-    if axis.variable == "n":
-        slopes[:, 0] = -slopes[:, 0]
+    sign = -1.0 if axis.variable == "n" else 1.0
     return Extrapolation(
         observable=names[0],
         title=names[1],
@@ -309,7 +307,7 @@ def _fitted(
         powers=powers,
         **fits,
         dof=len(members) - len(powers),
-        slope=slopes[:, 0],
+        slope=sign * slopes[:, 0],
         slope_error=slopes[:, 1],
         slope_chi_square=slopes[:, 2],
         slope_variable=axis.variable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -165,20 +166,19 @@ def sampled(run: Run, observable: Observable, selection: Selection, order: int) 
     """
     if observable.name in _ORDERS:
         _require_order(run, _ORDERS[observable.name])
-    estimate, deviations = _estimate(run, observable, order)
+    estimate, deviations = _estimate(run, observable, order, selection)
     if len(estimate.bin_counts) < FEWEST_BINS:
         raise NumericalError(
             f"too few bins in {shorten(run.path.name)}: got {len(estimate.bin_counts)} filled bins, "
             f"needed {FEWEST_BINS}; run more networks"
         )
-    rows = chosen_rows(estimate.indices, selection, run.path.name)
     stored = run.stored
     return Sampled(
         name=run.path.stem,
-        indices=estimate.indices[rows],
-        value=estimate.value[rows],
-        deviations=deviations[rows],
-        unreliable=estimate.unreliable[rows],
+        indices=estimate.indices,
+        value=estimate.value,
+        deviations=deviations,
+        unreliable=estimate.unreliable,
         seed=int(stored.text("seed")),
         layout=(
             stored.counter("block_size"),
@@ -198,9 +198,11 @@ def _require_order(run: Run, order: int) -> None:
         )
 
 
-def _estimate(run: Run, observable: Observable, order: int) -> tuple[Estimate, FloatArray]:
-    """Return all components of an observable, and their deviations."""
-    name = observable.name
+def _estimate(
+    run: Run, observable: Observable, order: int, selection: Selection
+) -> tuple[Estimate, FloatArray]:
+    """Return the chosen components of an observable, and their deviations."""
+    name, file = observable.name, run.path.name
     if name == "vertex":
         if observable.layer not in run.estimator.layout.layers:
             raise DataFileError(
@@ -208,16 +210,27 @@ def _estimate(run: Run, observable: Observable, order: int) -> tuple[Estimate, F
                 f"{list(run.estimator.layout.layers)}; sample with estimate.layers = true"
             )
         vertex = run.kernel(observable.layer).vertex
-        if len(vertex.bin_counts) < 2:
-            return vertex, np.zeros((len(vertex.value), 0))
-        return vertex, weighted_deviations(vertex.bins.T, vertex.bin_counts)
-    if name.startswith("lambda"):
-        replicated, indices = _couplings(run, name, order)
-    elif name in ("g2", "g4", "g6"):
-        replicated = run.replicates(_ORDERS[name])
+        rows = chosen_rows(vertex.indices, selection, file)
+        chosen = dataclasses.replace(
+            vertex,
+            indices=vertex.indices[rows],
+            value=vertex.value[rows],
+            stderr=vertex.stderr[rows],
+            unreliable=vertex.unreliable[rows],
+            pseudo_values=lambda: vertex.bins[:, rows],
+        )
+        few = len(vertex.bin_counts) < 2
+        empty = np.zeros((len(rows), 0))
+        return chosen, empty if few else weighted_deviations(chosen.bins.T, vertex.bin_counts)
+    if name in ("g2", "g4", "g6"):
         indices = run.estimator.layout.tables[f"S{_ORDERS[name]}:{'0' * _ORDERS[name]}"].points
+        indices = indices[chosen_rows(indices, selection, file)]
+        replicated = run.replicates(_ORDERS[name], None, indices)
     else:
-        replicated, indices = _ratio(run, name)
+        every, indices = _couplings(run, name, order) if name.startswith("lambda") else _ratio(run, name)
+        rows = chosen_rows(indices, selection, file)
+        indices = indices[rows]
+        replicated = Replicated(every.values[:, rows], every.bin_counts, every.n_networks)
     if len(replicated.bin_counts) < 2:
         return replicated.estimate(indices), np.zeros((len(indices), 0))
     return replicated.estimate(indices), replicated.deviations()
