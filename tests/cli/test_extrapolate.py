@@ -232,3 +232,9 @@ def test_long_tables_are_cut(family: Path) -> None:
     assert len(wide.labels) == 35
     assert wide.joint.components == 25
     assert "19 more components" in extrapolation_text(wide)
+    assert not any("many components" in note for note in wide.notes)
+    points = np.random.default_rng(SEED).normal(size=(9, 2)).tolist()
+    make(family / "nine", {"network.widths": [[4], [8], [16]]}, points=f"points = {points}", networks=640)
+    most = extrapolate(family / "nine", "g6")
+    assert most.labels == tuple(",".join([str(point)] * 6) for point in range(9))
+    assert any("many components" in note for note in most.notes)

@@ -199,6 +199,13 @@ def extrapolate(
         place = np.argsort(axis.x, kind="stable")
         members = [sampled(runs[number], kind, selection, order) for number in place]
     check_same_components(members)
+    indices = members[0].indices
+    if (
+        selection == Selection()
+        and len(indices) > 1 < indices.shape[1]
+        and np.ptp(indices, axis=1).max() == 0
+    ):
+        notes.append("many components: those with all points equal are fitted, --component picks others")
     return _fitted(members, axis, axis.x[place], chosen, notes, (observable, kind.title, against))
 
 
