@@ -106,7 +106,7 @@ def test_own_settings_of_the_user_change_nothing_and_stay(
     import matplotlib
 
     first = pictures["extrapolation"](tmp_path / "first.svg").read_bytes()
-    for name, value in (("font.size", 23.0), ("lines.linewidth", 7.0), ("axes.grid", False)):
+    for name, value in (("font.size", 23.0), ("axes.grid", False), ("xtick.direction", "in")):
         monkeypatch.setitem(matplotlib.rcParams, name, value)
     assert pictures["extrapolation"](tmp_path / "second.svg").read_bytes() == first
     assert matplotlib.rcParams["font.size"] == 23.0
@@ -189,13 +189,28 @@ def test_one_run_has_one_panel(make_run: Any, make_kernel: Any, tmp_path: Path) 
 
 
 def test_runs_without_width_are_counted_and_strange_names_are_drawn(
-    make_run: Any, make_kernel: Any, tmp_path: Path
+    make_run: Any, make_kernel: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tests = [closure(make_run(make_kernel(2), width)) for width in (5.0, 50.0)]
     path = draw_closure(
         tests, ["$a_$b^{", "\u65e5\udc80\n" + "x" * 90], tmp_path / "a.svg", None, [5.0, None]
     )
     assert "run, in the order of the legend" in path.read_text(encoding="utf-8")
+    assert caplog.records == [], "matplotlib complains of glyphs"
+
+
+def test_where_the_tolerance_is_met_is_said_also_outside_of_the_panel(
+    make_run: Any, make_kernel: Any
+) -> None:
+    widths = [10.0, 20.0, 40.0]
+    tests = [closure(make_run(make_kernel(1), width)) for width in widths]
+    for tolerance, inside in ((0.05, True), (1e-5, False)):
+        threshold = closure_threshold(widths, tests, tolerance)
+        assert threshold.fitted_width is not None
+        met = f"met at $n$ = {threshold.fitted_width:.3g}"
+        names = texts(closure_figure(tests, ["a", "b", "c"], threshold, widths)).splitlines()
+        assert (met in names) == inside
+        assert (f"tolerance {tolerance:g}, {met}" in names) == (not inside)
 
 
 def test_a_share_of_zero_is_an_upper_limit(make_run: Any, make_kernel: Any, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ NONE = np.zeros(4)
         ([-1.0, -10.0, -100.0, -1000.0], NONE, "symlog"),
         ([1e-9, 5.0, 7.0, 9.0], [1.0, 0.1, 0.1, 0.1], "linear"),
         ([1e-9, 5.0, 7.0, 900.0], [1.0, 0.1, 0.1, 0.1], "symlog"),
+        ([1e-9, 5.0, 7.0, 900.0], [100.0, 0.1, 0.1, 0.1], "linear"),
     ],
 )
 def test_scale_follows_the_range_that_stands_out_of_the_errors(
@@ -70,3 +71,4 @@ def test_texts() -> None:
     assert probability(float("nan")) == "$p$ = -"
     assert label_text("a$b\n") == r"a\$b "
     assert len(label_text("x" * 100)) == 36
+    assert label_text("\u65e5\u00fc\udc80") == "\u25a1\u00fc\\udc80"

@@ -215,21 +215,21 @@ def _width_axis(axes: Axes, widths: FloatArray, threshold: ClosureThreshold | No
 
 def _draw_threshold(axes: Axes, threshold: ClosureThreshold, by_width: bool) -> None:
     """Draw the tolerance and, where runs are placed by width, the fit and where they meet."""
+    low, high = axes.get_xlim()
+    crossing = threshold.fitted_width
+    met = "" if crossing is None else f"met at $n$ = {crossing:.3g}"
+    inside = [] if crossing is None or not (by_width and low < crossing < high) else [crossing]
     axes.axhline(
         threshold.tolerance, color=GREY, linestyle="--", linewidth=1.0, zorder=1,
-        label=f"tolerance {threshold.tolerance:g}",
+        label=f"tolerance {threshold.tolerance:g}" + (f", {met}" if met and not inside else ""),
     )  # fmt: skip
     if by_width:
-        low, high = axes.get_xlim()
         width = np.geomspace(low, high, 200)
         curve = sum(c / width**power for power, c in enumerate(threshold.coefficients, start=1))
         terms = ["c_1/n", "c_2/n^2", "c_3/n^3"][: len(threshold.coefficients)]
         axes.plot(width, curve, color=BLACK, linewidth=1.0, zorder=2, label=f"fit ${' + '.join(terms)}$")
-        if threshold.fitted_width is not None:
-            axes.plot(
-                [threshold.fitted_width], [threshold.tolerance], "*", color=BLACK, markersize=8.0, zorder=4,
-                label=f"meet at $n$ = {threshold.fitted_width:.3g}",
-            )  # fmt: skip
+        if inside:
+            axes.plot(inside, [threshold.tolerance], "*", color=BLACK, markersize=8.0, zorder=4, label=met)
     axes.legend(loc="best")
 
 

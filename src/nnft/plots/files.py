@@ -7,7 +7,6 @@ import errno
 import io
 import os
 import secrets
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,10 +116,7 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> Path:
     picture = Path(path)
     suffix = picture.suffix.lower()
     content = io.BytesIO()
-    with warnings.catch_warnings():
-        # File names in legends may have characters that the font has not; a box stands for them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(content, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
+    figure.savefig(content, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
     with _environment_errors(picture):
         temporary = picture.with_name(f".nnft-picture-{secrets.token_hex(6)}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

@@ -28,10 +28,12 @@ MOST_VECTORS = 2000
 """Markers up to which they are drawn as vectors; more are drawn as one image inside a vector file."""
 
 HASH_SALT = "nnft"
+FONT = "DejaVu Sans"  # comes with matplotlib
+BOX = "\N{WHITE SQUARE}"
 
 SETTINGS: dict[str, Any] = {
     "font.size": 9.0,
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "mathtext.fontset": "dejavusans",
     "axes.titlesize": 9.0,
     "axes.labelsize": 9.0,
@@ -127,9 +129,16 @@ def exclamation_mark() -> Line2D:
 
 
 def label_text(text: str, longest: int = 36) -> str:
-    """Return a name, such as that of a file, as a short line in which nothing is read as mathematics."""
+    """Return a name, such as that of a file, as a short line in which nothing is read as mathematics.
+
+    A box stands for characters that the font has not, of which matplotlib would warn.
+    """
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(FONT))
     printable = text.encode("utf-8", "backslashreplace").decode()
     line = "".join(c if c.isprintable() else " " for c in printable)
+    line = "".join(c if font.get_char_index(ord(c)) else BOX for c in line)
     if len(line) > longest:
         line = f"{line[: longest // 2 - 1]}..{line[1 - longest // 2 :]}"
     return line.replace("$", r"\$")
