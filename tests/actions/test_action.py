@@ -88,6 +88,18 @@ def test_couplings_in_modes_are_the_couplings_in_other_coordinates() -> None:
     np.testing.assert_allclose(reduced, -four[same] / found.spectrum.eigenvalues.value**2, rtol=1e-10)
 
 
+def test_modes_are_ordered_by_their_eigenvalues() -> None:
+    tables = random_theory(4, 11)
+    found = action(ExactSource(tables, np.eye(4)), modes=2)
+    values, vectors = np.linalg.eigh(symmetric.dense(tables[2], 4, 2))
+    np.testing.assert_allclose(found.spectrum.eigenvalues.value, values[::-1], rtol=1e-12)
+    np.testing.assert_allclose(np.abs(found.spectrum.vectors.T @ vectors[:, ::-1]), np.eye(4), atol=1e-10)
+    largest = np.abs(found.spectrum.vectors).argmax(axis=0)
+    assert np.all(found.spectrum.vectors[largest, np.arange(4)] > 0)
+    assert found.spectrum.dropped_variance == pytest.approx(values[:2].sum() / values.sum())
+    assert found.spectrum.condition == pytest.approx(values[3] / values[2])
+
+
 def test_fewer_modes_are_the_exact_marginal_law_and_a_pseudo_inverse_on_the_mesh() -> None:
     tables = random_theory(4, 4)
     found = action(ExactSource(tables, np.eye(4)), modes=2)

@@ -16,7 +16,7 @@ from sources import EstimatorSource
 
 from nnft.actions.action import Action, action
 from nnft.actions.expansion import expand
-from nnft.actions.symmetric import components
+from nnft.actions.symmetric import components, dense, pack
 from nnft.estimators.joint_test import joint_test
 from nnft.theory.activations import activation
 from nnft.theory.deep_linear import LinearMetric
@@ -30,16 +30,20 @@ WEIGHTS, BIASES = (1.5, 1.3), (0.1, 0.2)
 
 
 def expected(cumulant: dict[int, Array], size: int) -> dict[str, Array]:
-    """Every table of an action, from exact packed cumulants."""
+    """Every table of an action, from exact packed cumulants; the leading ones written out as sums."""
     square = np.empty((size, size))
     first, second = np.triu_indices(size)
     square[first, second] = square[second, first] = cumulant[2]
     orders = expand(square, cumulant[4], cumulant.get(6))
+    inverse = np.linalg.inv(square)
+    four = dense(cumulant[4], size, 4)
+    lowered = np.einsum("abcd,ai,bj,ck,dl->ijkl", four, inverse, inverse, inverse, inverse)
+    tadpole = 0.5 * np.einsum("ijkl,kl->ij", lowered, square)
     upper = [part.quadratic[first, second] for part in orders]
     tables = {
-        "free": upper[0],
-        "quadratic_leading": upper[0] + upper[1],
-        "quartic_leading": orders[1].quartic,
+        "free": inverse[first, second],
+        "quadratic_leading": (inverse + tadpole)[first, second],
+        "quartic_leading": pack(-lowered),
     }
     if len(orders) > 2:
         tables |= {
