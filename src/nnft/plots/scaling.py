@@ -234,7 +234,8 @@ def numbers_of_fit(result: Extrapolation, shown: list[int]) -> list[tuple[str, s
             lines.append((rf"all: $\chi^2$/dof = {joint.chi_square:.3g}/{joint.dof}", GREY))
             lines.append((probability(joint.p_value), GREY))
     for note in result.notes[:MOST_NOTES]:
-        lines += [(line, GREY) for line in textwrap.wrap(label_text(note, 120), 34)]
+        wrapped = textwrap.wrap(f"- {label_text(note, 120)}", 35, subsequent_indent="   ")
+        lines += [(line, GREY) for line in wrapped]
     return lines
 
 
