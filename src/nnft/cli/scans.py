@@ -154,7 +154,7 @@ def integers(text: str) -> tuple[int, ...]:
     "--where", "assignments", multiple=True, metavar="KEY=VALUE", help="Only members of this value."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--plot", type=click.Path(), metavar="FILE", help="Draw the fit, .svg or .png.")
+@click.option("--plot", type=click.Path(), metavar="FILE", help="Picture: .svg, .png or .pdf; needs matplotlib.")
 def extrapolate(
     sources: tuple[str, ...],
     observable: str,
@@ -176,6 +176,10 @@ def extrapolate(
     nnft extrapolate scan --observable g4
     nnft extrapolate scan --observable g2 --against network.weight_variance --powers 2,3
     """
+    if plot is not None:
+        from nnft.plots.files import check_picture
+
+        check_picture(plot)
     from nnft.analysis.extrapolate import extrapolate as fit
     from nnft.analysis.extrapolate_text import extrapolation_record, extrapolation_text
 

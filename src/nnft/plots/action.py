@@ -12,9 +12,6 @@ import numpy.typing as npt
 from nnft.actions.action import Action
 from nnft.actions.source import CumulantSource
 from nnft.actions.spectrum import Spectrum
-from nnft.actions.symmetric import components
-from nnft.estimators.replicated import Replicated
-from nnft.estimators.results import Estimate
 from nnft.plots.files import check_picture, save_picture
 from nnft.plots.scales import apply_scale, choose_scale, logarithmic_ticks
 from nnft.plots.slices import SERIES, Slice, density_slices, draw_density, draw_ratio
@@ -120,20 +117,9 @@ def draw_spectrum(axes: Axes, spectrum: Spectrum) -> None:
     axes.set_title(f"two-point function: {spectrum.kept} of {count} mode{'s' * (count > 1)} kept")
 
 
-def reduced_couplings(action: Action, level: str) -> Estimate:
-    """Return lambda_iiii s_i^2 of every reported mode with the couplings of one level."""
-    table = action.tables[f"quartic_{level}_modes"]
-    count = action.reported_modes
-    indices = components(count, 4)
-    same = np.flatnonzero((indices == indices[:, :1]).all(axis=1))
-    values = table.values[:, same] * action.spectrum.eigenvalues.values[:, :count] ** 2
-    modes = np.arange(count, dtype=np.int32)[:, None]
-    return Replicated(values, table.bin_counts, table.n_networks).estimate(modes)
-
-
 def draw_couplings(axes: Axes, action: Action) -> None:
     """Draw the reduced quartic coupling of every mode, order beside order."""
-    estimates = [reduced_couplings(action, level) for level in action.levels]
+    estimates = [action.reduced_quartic(level) for level in action.levels]
     shift = 0.12 if len(estimates) > 1 else 0.0
     zero_line(axes)
     for place, (level, estimate) in enumerate(zip(action.levels, estimates, strict=True)):
