@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nnft.analysis.extrapolate_data import Sampled
 from nnft.errors import NumericalError, UsageError
-from nnft.estimators.joint_test import BINS_PER_COMPONENT, SMALLEST_EIGENVALUE, testable_components
+from nnft.estimators.joint_test import BINS_PER_COMPONENT, SMALLEST_EIGENVALUE, judged_components
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -289,7 +289,7 @@ def fit_jointly(
         Components that can be fitted; an evenly spread part is taken where the bins do not suffice.
     """
     support = Support.of(members, groups)
-    picked = [good[row] for row in testable_components(len(good), support.bins // support.largest)]
+    picked = [good[row] for row in judged_components(len(good), support.bins // support.largest)]
     scale = float(np.abs(x).max()) or 1.0
     parts, targets = [], []
     for group in groups:
