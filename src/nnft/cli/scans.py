@@ -154,7 +154,7 @@ def integers(text: str) -> tuple[int, ...]:
     "--where", "assignments", multiple=True, metavar="KEY=VALUE", help="Only members of this value."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--plot", type=click.Path(), metavar="FILE", help="Picture: .svg, .png or .pdf; needs matplotlib.")
+@click.option("--plot", type=click.Path(), help="Picture: .svg, .png, .pdf; needs matplotlib.")
 def extrapolate(
     sources: tuple[str, ...],
     observable: str,
