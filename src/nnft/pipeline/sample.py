@@ -158,7 +158,7 @@ class Session:
             if fields is not None:
                 fields.remove_beyond()
             elif outputs_folder(self._path).is_dir():
-                _remove_outputs(outputs_folder(self._path))
+                remove_outputs(outputs_folder(self._path))
         display = make_progress(start.plan.networks, engine.networks_done, show)
         try:
             self._loop(engine, fields, checkpoints, display, begun, max_seconds)
@@ -326,7 +326,7 @@ def _theory(start: Start) -> dict[str, np.ndarray[Any, Any]]:
     return {"nngp_kernel": np.stack(kernels)} if np.isfinite(kernels).all() else {}
 
 
-def _remove_outputs(folder: Path) -> None:
+def remove_outputs(folder: Path) -> None:
     """Remove the kept outputs of a run that was overwritten by one without."""
     for path in folder.glob("segment-[0-9]*.h5"):
         path.unlink()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnft.analysis.scan_index import INDEX_NAME, ScanIndex, ScanMember, open_scan
 from nnft.errors import DataFileError, EnvironmentRefusal, UsageError, shorten
-from nnft.pipeline.sample import _remove_outputs
+from nnft.pipeline.sample import remove_outputs
 from nnft.pipeline.target import outputs_folder
 from nnft.store.atomic import PREVIOUS_SUFFIX, environment_errors, sync_path, temporary_name
 from nnft.store.lock import LOCK_SUFFIX, RunLock
@@ -92,7 +92,7 @@ def remove_members(folder: Path) -> None:
             for name in (path, path.with_name(path.name + PREVIOUS_SUFFIX)):
                 name.unlink(missing_ok=True)
             if outputs_folder(path).is_dir():
-                _remove_outputs(outputs_folder(path))
+                remove_outputs(outputs_folder(path))
 
 
 def check_member_file(path: Path, member: ScanMember) -> None:
