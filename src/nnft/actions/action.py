@@ -92,7 +92,8 @@ def action(
     frame = Frame.of(spectrum.vectors, spectrum.kept, _reported(spectrum.kept, order))
     tables = coupling_tables(cumulants, frame, threads, reuse=True)
     cell = mesh_cell(run)
-    return Action(order, chosen, run.points[chosen], kernel, spectrum, frame, tables, cell)
+    deformed = "deformation" in run.card
+    return Action(order, chosen, run.points[chosen], kernel, spectrum, frame, tables, cell, deformed)
 
 
 def _reported(kept: int, order: int) -> int:
@@ -148,6 +149,8 @@ class Action:
         Every table with its replicates, see `table`.
     cell : float or None
         Volume of a mesh cell, for inputs on a grid.
+    deformed : bool
+        Whether the ensemble is a deformed one, whose cumulants need not fall with the width.
     """
 
     order: int
@@ -158,6 +161,7 @@ class Action:
     frame: Frame
     tables: dict[str, Replicated]
     cell: float | None
+    deformed: bool = False
 
     @property
     def networks(self) -> int:

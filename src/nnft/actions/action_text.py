@@ -20,6 +20,10 @@ LISTED_COMPONENTS = 5000
 
 MOST_COVARIANCE = 500
 SHOWN_MODES = 8
+LARGEST_REDUCED = 1.0
+LARGEST_CHANGE = 0.5
+"""Coupling at a typical amplitude, and relative change by the next order, above which the table warns."""
+
 CUT_FACTORS = (1.0, 10.0, 100.0)
 
 
@@ -47,6 +51,7 @@ def action_record(action: Action, covariance: bool = False) -> dict[str, Any]:
         "bins": len(action.kernel.bin_counts),
         "points": action.points.tolist(),
         "cell": action.cell,
+        "deformed": action.deformed,
         "spectrum": {
             "eigenvalues": _numbers(eigen.value),
             "stderr": _numbers(eigen.stderr),
@@ -178,7 +183,8 @@ def action_text(state: dict[str, Any], source: str) -> str:
     shown = ", ".join(map(str, points[:12])) + (", .." if len(points) > 12 else "")
     lines = [
         f"action of {source}: {state['networks']} networks, {state['bins']} bins, points {shown}",
-        f"order {state['order']}: couplings through {through}; one output, all else integrated out",
+        f"order {state['order']}: couplings through {through}; one output, all else integrated out"
+        + ("; a deformed run: orders are powers of its cumulants" if state["deformed"] else ""),
         state["convention"],
         f"spectrum   {spectrum['kept']} of {len(points)} modes kept ({spectrum['reason']}), "
         f"condition number {spectrum['condition_number']:.3g}, "
@@ -201,8 +207,7 @@ def action_text(state: dict[str, Any], source: str) -> str:
     change = state["largest_change"]
     if change is not None:
         lines.append(f"from leading to next order lambda_iiii changes by up to {change:.0%}")
-        if change > 1.0:
-            lines.append("! the expansion in 1/N is no use there: wider networks, or fewer modes or points")
+    lines += _series_warnings(state)
     if state["cell"] is not None:
         lines += ["", f"grid: cell {state['cell']:.6g}; continuum kernels are the values above / cell^fields"]
     return "\n".join([*lines, "", _legend(state)])
@@ -242,10 +247,28 @@ def _cell(table: dict[str, Any], row: int) -> str:
 def _mode_lines(state: dict[str, Any]) -> list[str]:
     reduced, spectrum = state["reduced_quartic"], state["spectrum"]
     lines = ["", "modes: eigenvalue s_i, and the coupling at a typical amplitude, lambda_iiii s_i^2"]
-    for mode in range(min(SHOWN_MODES, len(reduced["value"]))):
+    sizes = [abs(value or 0.0) for value in reduced["value"]]
+    shown = list(range(min(SHOWN_MODES, len(sizes))))
+    strongest = sizes.index(max(sizes))
+    for mode in shown if strongest in shown else [*shown, strongest]:
         eigenvalue = number_with_error(spectrum["eigenvalues"][mode], spectrum["stderr"][mode] or 0.0)
         lines.append(f"  {mode:3d}  {eigenvalue.rjust(16)}  {_cell(reduced, mode).rjust(16)}")
     return lines
+
+
+def _series_warnings(state: dict[str, Any]) -> list[str]:
+    """Return a line if the terms of the series do not become smaller."""
+    strongest = max(
+        (abs(value) for value in state["reduced_quartic"]["value"] if value is not None), default=0
+    )
+    change = state["largest_change"]
+    if strongest <= LARGEST_REDUCED and (change is None or change <= LARGEST_CHANGE):
+        return []
+    return [
+        f"! the series does not converge: |lambda_iiii s_i^2| reaches {strongest:.3g}"
+        + ("" if change is None else f", the next order {change:.0%} of the leading one")
+        + "; take fewer modes or points, or wider networks"
+    ]
 
 
 def _legend(state: dict[str, Any]) -> str:

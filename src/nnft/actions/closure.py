@@ -194,6 +194,13 @@ class ClosureThreshold:
     chi_square: float
     freedom: int
 
+    @property
+    def p_value(self) -> float:
+        """Probability of a larger chi-square of the fit; 1 without degrees of freedom."""
+        from scipy.special import chdtrc
+
+        return float(chdtrc(self.freedom, self.chi_square)) if self.freedom else 1.0
+
 
 def closure_threshold(
     widths: Sequence[float], closures: Sequence[Closure], tolerance: float

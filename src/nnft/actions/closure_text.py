@@ -13,6 +13,8 @@ from nnft.estimators.results import Estimate
 
 SHOWN_COMPONENTS = 12
 LISTED_COMPONENTS = 5000
+SMALLEST_P = 1e-4
+"""Below it a fit is called failed."""
 
 
 def closure_record(
@@ -20,6 +22,7 @@ def closure_record(
     widths: Sequence[float | None],
     closures: Sequence[Closure],
     threshold: ClosureThreshold | None,
+    note: str = "",
 ) -> dict[str, Any]:
     """Return closure tests as plain numbers, ready for JSON.
 
@@ -30,11 +33,14 @@ def closure_record(
     widths : sequence of float or None
     closures : sequence of Closure
     threshold : ClosureThreshold or None
+    note : str
+        Why there is no threshold.
     """
     return {
         "prediction": "kappa_6 = sum over 10 splits of kappa_4 G^-1 kappa_4 (quartic action, leading order)",
         "runs": [_one(*each) for each in zip(labels, widths, closures, strict=True)],
-        "threshold": None if threshold is None else dict(vars(threshold)),
+        "threshold": None if threshold is None else vars(threshold) | {"p_value": threshold.p_value},
+        "note": note,
     }
 
 
@@ -80,6 +86,7 @@ def closure_text(record: dict[str, Any]) -> str:
         lines += _components(runs[0])
     lines += _table(runs)
     lines.append("")
+    lines += [record["note"]] if record["note"] else []
     lines += _threshold_lines(record["threshold"])
     lines.append(
         "sextic share: r.m.s. of the sextic term left out beside that of the quartic term; falls like 1/n"
@@ -134,9 +141,13 @@ def _threshold_lines(threshold: dict[str, Any] | None) -> list[str]:
             zip(threshold["coefficients"], threshold["errors"], strict=True), start=1
         )
     )
+    quality = (
+        f"chi-square {threshold['chi_square']:.3g} / {threshold['freedom']}, p {threshold['p_value']:.2g}"
+    )
+    if threshold["p_value"] < SMALLEST_P:
+        return [first, f"fit: share = {terms} fails ({quality}): no width from it"]
     fitted = threshold["fitted_width"]
     where = "never falls to it" if fitted is None else f"falls to it at width {fitted:.4g}"
-    quality = f"chi-square {threshold['chi_square']:.3g} for {threshold['freedom']} degrees of freedom"
     return [first, f"fit: share = {terms}, {where}; {quality}"]
 
 

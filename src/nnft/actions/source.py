@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -88,6 +89,8 @@ def chosen_points(source: CumulantSource, points: npt.ArrayLike | None) -> npt.N
     UsageError
         If a point is out of range or given twice, or there is none.
     """
+    if isinstance(source, str | os.PathLike):
+        raise UsageError(f"not an opened run: got the path {shorten(str(source), 60)}; use nnft.open(path)")
     total = len(source.points)
     if points is None:
         return np.arange(total, dtype=np.int32)

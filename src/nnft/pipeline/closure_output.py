@@ -15,9 +15,9 @@ from nnft.actions.closure import (
     closure_threshold,
 )
 from nnft.actions.closure_text import closure_record, closure_text
-from nnft.analysis.run import open_run
+from nnft.analysis.run import Run, open_run
 from nnft.analysis.scan_index import is_scan, open_scan
-from nnft.errors import DataFileError, shorten
+from nnft.errors import DataFileError, UsageError, shorten
 from nnft.pipeline.action_output import Printed
 
 
@@ -52,15 +52,23 @@ def closure_of_files(
 
         check_picture(plot)
     files = [file for path in paths for file in _members(path)]
+    twice = [
+        file for place, file in enumerate(files) if file.resolve() in {f.resolve() for f in files[:place]}
+    ]
+    if twice:
+        raise UsageError(f"run given twice: got {shorten(str(twice[0]))}; give each run once")
     results: list[Closure] = []
     widths: list[float | None] = []
+    families: list[tuple[Any, ...]] = []
     for file in files:
         with open_run(file) as run:
             results.append(closure(run, points))
             widths.append(_width(run.card))
-    threshold = _threshold(widths, results, tolerance)
+            families.append(_family(run))
+    note = _note(files, widths, families)
+    threshold = None if note or len(files) == 1 else _threshold(widths, results, tolerance)
     labels = [file.name for file in files]
-    record = closure_record(labels, widths, results, threshold)
+    record = closure_record(labels, widths, results, threshold, note)
     if plot is not None:
         from nnft.plots.closure import draw_closure
 
@@ -88,10 +96,26 @@ def _width(card: dict[str, Any]) -> float | None:
     return len(widths) / sum(1.0 / width for width in widths) if widths else None
 
 
+def _family(run: Run) -> tuple[Any, ...]:
+    """Return what runs must have in common to differ by their width only."""
+    network = {name: value for name, value in run.card["network"].items() if name != "widths"}
+    depth = len(run.card["network"].get("widths", []))
+    return network, depth, run.points.tobytes(), run.card.get("deformation")
+
+
+def _note(files: Sequence[Path], widths: Sequence[float | None], families: Sequence[tuple[Any, ...]]) -> str:
+    """Say why several runs have no common width from which on the quartic action suffices."""
+    for file, width, family in zip(files, widths, families, strict=True):
+        if len(files) > 1 and (family != families[0] or width is None):
+            return (
+                f"no common threshold: {files[0].name} and {file.name} differ in more than their widths "
+                "(network, depth, inputs or deformation)"
+            )
+    return ""
+
+
 def _threshold(
     widths: Sequence[float | None], results: Sequence[Closure], tolerance: float
 ) -> ClosureThreshold | None:
     known = [width for width in widths if width is not None]
-    if len(known) < len(widths) or len(set(known)) < 2:
-        return None
-    return closure_threshold(known, results, tolerance)
+    return closure_threshold(known, results, tolerance) if len(set(known)) > 1 else None
