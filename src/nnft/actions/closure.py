@@ -257,5 +257,5 @@ def check_tolerance(tolerance: float) -> None:
     """Raise UsageError for a tolerance that is not between 0 and 1."""
     if not 0.0 < tolerance < 1.0:
         raise UsageError(
-            f"impossible tolerance of a closure test: got {tolerance!r}; allowed: between 0 and 1"
+            f"impossible tolerance of a closure test: got {tolerance!r}; allowed: above 0 and below 1"
         )

@@ -94,7 +94,7 @@ def kernel_spectrum(
     if modes is not None and not 1 <= modes <= size:
         raise UsageError(f"impossible number of modes: got {modes}; allowed: 1 to {size}, the points chosen")
     if cut is not None and not 0.0 < cut < 1.0:
-        raise UsageError(f"impossible cut of the spectrum: got {cut!r}; allowed: between 0 and 1")
+        raise UsageError(f"impossible cut of the spectrum: got {cut!r}; allowed: above 0 and below 1")
     values, vectors = np.linalg.eigh(kernel.value)
     values, vectors = values[::-1], vectors[:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)

@@ -78,6 +78,7 @@ def _record(index: ScanIndex, member: ScanMember) -> dict[str, Any]:
         "networks": done,
         "networks_planned": member.networks,
         "error": member.error,
+        "exit_code": member.exit_code,
     }
 
 
@@ -117,6 +118,8 @@ def status_text(state: dict[str, Any]) -> str:
         what = "complete"
     elif state["writer_alive"]:
         what = f"running ({state['writer']})"
+    elif any(record["exit_code"] == DataFileError.exit_code for record in state["members"]):
+        what = f"a member's file is damaged; move it away, then nnft scan --resume -o {state['folder']}"
     else:
         what = f"stopped; go on with nnft scan --resume -o {state['folder']}"
     count = len(state["members"])

@@ -26,7 +26,12 @@ def numbers(text: str) -> list[int]:
 @click.command(cls=StrictCommand)
 @click.argument("run", type=click.Path())
 @click.option("--order", type=int, help="4: through order 1/N; 6: through 1/N^2. Default: what RUN allows.")
-@click.option("--points", type=numbers, help="Input points to keep, 0,3,5; the others are integrated out.")
+@click.option(
+    "--points",
+    type=numbers,
+    metavar="A,B",
+    help="Input points to keep, 0,3,5; the others are integrated out.",
+)
 @click.option("--modes", type=int, help="Eigenmodes of the kernel to keep; the others are integrated out.")
 @click.option("--cut", type=float, help="Keep modes with eigenvalues above this share of the largest.")
 @click.option("-o", "--output", type=click.Path(), help="Analysis file (HDF5) for all components.")
@@ -74,7 +79,7 @@ def action(
 
 @click.command(cls=StrictCommand)
 @click.argument("runs", nargs=-1, required=True, type=click.Path())
-@click.option("--points", type=numbers, help="Input points to keep, 0,3,5.")
+@click.option("--points", type=numbers, metavar="A,B", help="Input points to keep, 0,3,5.")
 @click.option("--tolerance", type=float, default=0.1, help="Sextic share that counts as none; default: 0.1.")
 @click.option("--plot", type=click.Path(), help="Picture: .svg, .png or .pdf; needs matplotlib.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

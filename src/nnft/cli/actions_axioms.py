@@ -30,10 +30,20 @@ def plane_of(text: str) -> float | str:
 
 @click.command(cls=StrictCommand)
 @click.argument("run", type=click.Path())
-@click.option("--order", "orders", type=orders_of, help="Orders to compare, 2,4,6; default: those of RUN.")
+@click.option(
+    "--order",
+    "orders",
+    type=orders_of,
+    metavar="2,4,6",
+    help="Orders to compare, 2,4,6; default: those of RUN.",
+)
 @click.option("--axis", type=int, default=0, help="Coordinate that is reflected, from 0; default: 0.")
 @click.option(
-    "--plane", type=plane_of, default=0.0, help="Where it is reflected: a number, or middle; default: 0."
+    "--plane",
+    type=plane_of,
+    metavar="X",
+    default=0.0,
+    help="Where it is reflected: a number, or middle; default: 0.",
 )
 @click.option("--tolerance", type=float, help="Coordinates closer than this are equal; default: 1e-9 of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

@@ -195,7 +195,7 @@ class ScanWork:
         """Sample member after member; one that fails is recorded and does not end the scan."""
         total = len(self._members)
         todo = [number for number in range(total) if not self._finished(number)]
-        if not todo:
+        if not todo and not self.index.failed:
             self._say(f"already complete: {self.index.folder} holds all {total} members")
         for number in todo:
             if deadline is not None and time.monotonic() >= deadline:
