@@ -38,6 +38,7 @@ def test_check_sample_show_verify(nnft: Nnft) -> None:
     assert "bit for bit the same" in verified.out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flags", [(), ("--quiet",), ("--json",)])
 def test_collapse_is_exit_5_with_everything_stored(nnft: Nnft, flags: tuple[str, ...]) -> None:
     write(nnft, HOPELESS)
@@ -58,6 +59,7 @@ def test_collapse_is_exit_5_with_everything_stored(nnft: Nnft, flags: tuple[str,
     assert everything(nnft.folder / "run.h5") == before
 
 
+@pytest.mark.long
 def test_weights_beyond_the_range_of_numbers_are_exit_5(nnft: Nnft) -> None:
     write(nnft, HOPELESS.replace("1e4", "1e9"))
     assert nnft("sample", "card.toml", "-o", "run.h5").code == 5
@@ -65,6 +67,7 @@ def test_weights_beyond_the_range_of_numbers_are_exit_5(nnft: Nnft) -> None:
     assert nnft("verify", "run.h5").code == 0
 
 
+@pytest.mark.long
 def test_more_networks_bring_it_back(nnft: Nnft) -> None:
     write(nnft, GOOD, networks=64, ensemble="block_size = 8")
     few = nnft("sample", "card.toml", "-o", "run.h5")

@@ -115,6 +115,7 @@ def test_little_memory_is_one_line(nnft: Nnft, size: int) -> None:
     assert not (nnft.folder / "run.h5").exists()
 
 
+@pytest.mark.long
 def test_no_place_for_compiled_kernels_is_one_warning(nnft: Nnft) -> None:
     """Every folder for the cache is blocked by a file of its name, which stops every user."""
     source = Path(package.__file__).parent
@@ -143,6 +144,7 @@ def test_no_place_for_compiled_kernels_is_one_warning(nnft: Nnft) -> None:
     assert results(nnft.folder / "cached.h5") == results(nnft.folder / "run.h5")
 
 
+@pytest.mark.long
 def test_surroundings_do_not_change_a_byte(nnft: Nnft) -> None:
     card = nnft.card(fields="100")
     assert nnft("sample", card, "-o", "plain.h5", "--quiet").code == 0

@@ -218,6 +218,7 @@ def test_unfinished_and_foreign_members_are_named(family: Path, tmp_path: Path) 
     assert any("equal seeds with other blocks" in note for note in extrapolate(mixed).notes)
 
 
+@pytest.mark.long
 def test_long_tables_are_cut(family: Path) -> None:
     result: Extrapolation = extrapolate(family / "width", "g4")
     assert "more components" not in extrapolation_text(result)

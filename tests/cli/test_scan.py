@@ -116,6 +116,7 @@ def test_complete_scan_is_left_alone_by_resume(scanned: Nnft) -> None:
     assert {name: (folder / f"{name}.h5").read_bytes() for name in NAMES} == before
 
 
+@pytest.mark.long
 def test_members_in_step_and_whole_runs_per_member(nnft: Nnft) -> None:
     sets = ["--set", WIDTHS, "--set", "ensemble.networks=[300,200]", "--together"]
     done = nnft("scan", nnft.card(), *sets, "-o", "scan", "--json")
@@ -144,6 +145,7 @@ def test_further_values_add_members_and_keep_the_others(nnft: Nnft) -> None:
     assert first.items() < grown.items()
 
 
+@pytest.mark.long
 def test_more_networks_extend_every_member(nnft: Nnft) -> None:
     short = nnft.card("short.toml", networks=256, ensemble="block_size = 4")
     long = nnft.card("long.toml", networks=1000, ensemble="block_size = 4")
@@ -156,6 +158,7 @@ def test_more_networks_extend_every_member(nnft: Nnft) -> None:
     refused(nnft("scan", short, "-o", "scan", "--resume"), 2, "fewer networks", "got 256", "1000")
 
 
+@pytest.mark.long
 def test_overwrite_replaces_all_members(nnft: Nnft) -> None:
     assert nnft("scan", nnft.card(fields='"all"'), "--set", WIDTHS, "-o", "scan", "--quiet").code == 0
     done = nnft("scan", nnft.card(), "--set", "network.widths=[[3]]", "-o", "scan", "--overwrite", "--quiet")
@@ -163,6 +166,7 @@ def test_overwrite_replaces_all_members(nnft: Nnft) -> None:
     assert sorted(entry.name for entry in (nnft.folder / "scan").iterdir()) == ["index.json", "widths-3.h5"]
 
 
+@pytest.mark.long
 def test_drawn_seed_is_said_and_kept(nnft: Nnft) -> None:
     done = nnft("scan", nnft.card(seed=None), "--set", WIDTHS, "-o", "scan", "--quiet")
     seed = index_of(nnft.folder / "scan")["seed"]
@@ -171,6 +175,7 @@ def test_drawn_seed_is_said_and_kept(nnft: Nnft) -> None:
     assert index_of(nnft.folder / "scan")["seed"] == seed
 
 
+@pytest.mark.long
 def test_points_from_a_file_beside_the_card(nnft: Nnft) -> None:
     (nnft.folder / "cards").mkdir()
     (nnft.folder / "cards" / "points.csv").write_text("1.0,0.5\n0.2,-1.0\n", encoding="utf-8")
@@ -278,6 +283,7 @@ def test_refused_outputs(nnft: Nnft, scanned: Nnft) -> None:
     assert (folder / "index.json").read_bytes() == before
 
 
+@pytest.mark.long
 def test_resume_refuses_another_scan_line_by_line(scanned: Nnft) -> None:
     before = (scanned.folder / "scan" / "index.json").read_bytes()
     go_on = ["-o", "scan", "--resume", "--quiet"]

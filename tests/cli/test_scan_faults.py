@@ -100,6 +100,7 @@ def test_signal_commits_and_prints_the_command_that_goes_on(nnft: Nnft, number: 
     assert f"{done} of {5 * ENDLESS}" in status.out
 
 
+@pytest.mark.long
 def test_time_budget_is_that_of_the_whole_scan(nnft: Nnft) -> None:
     card = busy_card(nnft, 20_000)
     none = nnft("scan", card, *SETS, "-o", "scan", "--quiet", "--max-time", "0")
@@ -114,6 +115,7 @@ def test_time_budget_is_that_of_the_whole_scan(nnft: Nnft) -> None:
     assert digests(nnft.folder / "scan") == digests(nnft.folder / "whole")
 
 
+@pytest.mark.long
 def test_signal_while_kernels_compile(nnft: Nnft) -> None:
     nnft.card(networks=ENDLESS)
     (nnft.folder / "empty-cache").mkdir()
@@ -128,6 +130,7 @@ def test_signal_while_kernels_compile(nnft: Nnft) -> None:
     assert nnft("scan", "--resume", "-o", "scan", "--quiet", "--max-time", "0").code == 75
 
 
+@pytest.mark.long
 def test_second_scan_in_the_folder_is_refused(nnft: Nnft) -> None:
     nnft.card(networks=ENDLESS, checkpoint_seconds=0.1)
     process = nnft.start("scan", "card.toml", *SETS, "-o", "scan", "--quiet")
@@ -171,6 +174,7 @@ def test_deleted_member_is_sampled_again(done: Nnft) -> None:
     assert digests(done.folder / "scan") == wanted
 
 
+@pytest.mark.long
 def test_damaged_members_are_named_and_the_others_kept(done: Nnft) -> None:
     wanted = digests(done.folder / "scan")
     damaged = done.folder / "scan" / "widths-12.h5"
@@ -190,6 +194,7 @@ def test_damaged_members_are_named_and_the_others_kept(done: Nnft) -> None:
     assert digests(done.folder / "scan") == wanted
 
 
+@pytest.mark.long
 def test_member_file_of_another_run_is_not_taken(done: Nnft) -> None:
     folder = done.folder / "scan"
     (folder / "widths-4.h5").write_bytes((folder / "widths-8.h5").read_bytes())
@@ -198,6 +203,7 @@ def test_member_file_of_another_run_is_not_taken(done: Nnft) -> None:
     assert "another run in 'widths-4.h5'" in again.lines[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -227,6 +233,7 @@ def test_damaged_index_is_refused_and_left_as_it_is(done: Nnft, change: object, 
     assert index.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.long
 def test_index_with_a_foreign_name_and_a_right_checksum(done: Nnft) -> None:
     """No index makes nnft touch a file outside the folder."""
     from nnft.analysis.scan_index import _checksum
@@ -239,6 +246,7 @@ def test_index_with_a_foreign_name_and_a_right_checksum(done: Nnft) -> None:
     refused(done("scan", "--resume", "-o", "scan"), 3, "damaged", "../card")
 
 
+@pytest.mark.long
 def test_overflow_of_one_member_leaves_the_others(nnft: Nnft) -> None:
     card = nnft.card(activation="exp", widths="[4, 4]")
     words = ["--set", "network.weight_variance=[0.1,1e6,0.2]"]
@@ -254,6 +262,7 @@ def test_overflow_of_one_member_leaves_the_others(nnft: Nnft) -> None:
     assert again.lines[-1] == end.lines[-1]
 
 
+@pytest.mark.long
 def test_deformation_too_strong_in_one_member(nnft: Nnft) -> None:
     """Its networks are all sampled, but their weights say nothing: exit code 5 in the end."""
     card = nnft.card(widths="[]", activation="linear", networks=4000)
@@ -269,6 +278,7 @@ def test_deformation_too_strong_in_one_member(nnft: Nnft) -> None:
     assert "left out, failed: phi4-1000000000.0" in fitted.out
 
 
+@pytest.mark.long
 def test_full_disk_ends_the_scan_with_the_last_index(nnft: Nnft) -> None:
     card = nnft.card(networks=400, fields="0")
     end = nnft(

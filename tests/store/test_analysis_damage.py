@@ -97,6 +97,7 @@ def test_truncation_at_200_lengths(analysis_path: Path, original: tuple[bytes, d
         assert len(finding) <= MESSAGE_LIMIT
 
 
+@pytest.mark.long
 def test_150_single_bit_flips(analysis_path: Path, original: tuple[bytes, dict[str, Any]]) -> None:
     data, content = original
     rng = random.Random(20240602)
