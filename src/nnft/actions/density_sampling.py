@@ -136,7 +136,7 @@ def require_effective_size(sample: WeightedSample, floor: float) -> None:
     if size < least:
         raise NumericalError(
             f"effective sample size too small in an Edgeworth density: got {size:.4g} of {count} draws, "
-            f"floor {least:.4g}; the series is no small correction here: use fewer points or a wider network"
+            f"floor {least:.4g}; weights have no bound: use resampled(), fewer points or a wider network"
         )
 
 

@@ -108,7 +108,7 @@ def whitening(covariance: FloatArray) -> FloatArray:
     if smallest < SMALLEST_EIGENVALUE:
         raise NumericalError(
             f"covariance of the members is singular: got smallest eigenvalue {smallest:.1e} of the "
-            "correlation matrix; leave out runs that repeat each other"
+            "correlation matrix; scan without ensemble.seed, or leave out members that say the same"
         )
     lower = np.linalg.cholesky(correlation)
     matrix: FloatArray = np.linalg.solve(lower, np.diag(1.0 / spread))

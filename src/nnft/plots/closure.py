@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnft.actions.closure import Closure, ClosureThreshold
 from nnft.errors import UsageError
 from nnft.plots.files import check_picture, save_picture
-from nnft.plots.scales import apply_scale, choose_scale, limits, logarithmic_ticks
+from nnft.plots.scales import apply_scale, choose_scale, limits, linear_scale, logarithmic_ticks
 from nnft.plots.style import (
     BLACK,
     GREY,
@@ -122,7 +122,8 @@ def draw_prediction(axes: Axes, closures: Sequence[Closure], labels: Sequence[st
     estimates = [part for result in closures for part in (result.measured, result.predicted)]
     values = np.concatenate([estimate.value for estimate in estimates])
     errors = np.concatenate([_bars(estimate.stderr) for estimate in estimates])
-    scale = choose_scale(values, errors)
+    # the components of one run are to be read against the diagonal; several widths need their decades
+    scale = choose_scale(values, errors) if len(closures) > 1 else linear_scale(values)
     ends = limits(scale, values, errors)
     for axis in (axes.xaxis, axes.yaxis):
         apply_scale(axis, scale)

@@ -68,6 +68,11 @@ def choose_scale(values: FloatArray, errors: FloatArray) -> Scale:
     return Scale("symlog", 10.0**lowest, largest, signs)
 
 
+def linear_scale(values: FloatArray) -> Scale:
+    """Return a linear scale for all finite values."""
+    return Scale("linear", 0.0, float(np.abs(values[np.isfinite(values)]).max(initial=0.0)))
+
+
 def limits(scale: Scale, values: FloatArray, errors: FloatArray) -> tuple[float, float]:
     """Return the ends of an axis that shows all values with a margin, and error bars where there is room.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +75,17 @@ def house_style() -> Iterator[None]:
     """Set matplotlib's parameters for the block, whatever the user's own are, and restore those after it."""
     import matplotlib
 
+    fonts = logging.getLogger("matplotlib.font_manager")  # tells of every font that a stale cache lacks
+    level = fonts.level
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = SETTINGS
         matplotlib.rcParams.update(settings)
-        yield
+        fonts.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            fonts.setLevel(level)
 
 
 def run_colours(count: int) -> list[Any]:
