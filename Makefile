@@ -33,6 +33,7 @@ demo: $(VENV)/.stamp-run  ## sample the digits card and print its correlators
 	@mkdir -p demo
 	$(BIN)/nnft sample $(CARD) -o demo/run.h5 --overwrite
 	@echo "the table again: $(BIN)/nnft show demo/run.h5; from Python: nnft.open(\"demo/run.h5\")"
+	@echo "its couplings: $(BIN)/nnft action demo/run.h5 --order 4"
 
 test: $(VENV)/.stamp-dev  ## the test suite (a few minutes)
 	$(RUN) -m pytest
