@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import io
+import mmap
 import os
 import sys
 import tempfile
@@ -136,9 +137,21 @@ def run(arguments: list[str] | None = None) -> None:
     except (OSError, ImportError) as error:
         show_traceback(words)
         fail(refusal(error), 4)
-    except Exception:
+    except Exception as error:
         show_traceback(words)
+        if memory_is_short():  # then the interpreter itself raises whatever comes first
+            got = shorten(f"{type(error).__name__}: {error}", 60)
+            fail(f"out of memory: got {got}; see nnft check for what the run needs", 4)
         fail(f"a bug in nnft; please send {crash_report()} with the output of nnft info", 70)
+
+
+def memory_is_short() -> bool:
+    """Tell whether the system refuses 64 MiB."""
+    try:
+        mmap.mmap(-1, 64 << 20).close()
+    except (OSError, MemoryError, ValueError):
+        return True
+    return False
 
 
 def show_traceback(words: list[str]) -> None:
