@@ -156,7 +156,7 @@ def test_examples_of_the_analysis_page_run(
     stderr = np.sqrt(((pseudo[used] - centre) ** 2 / (h - 1)[:, None]).mean(0))
     indices = make_analysis().table("quartic").indices
     flags = np.zeros(15, bool)
-    table = AnalysisTable("quartic", indices, value, stderr, flags, 4, pseudo_values=pseudo)
+    table = AnalysisTable("quartic_leading", indices, value, stderr, flags, 4, pseudo_values=pseudo)
     write_analysis(tmp_path / "action.h5", make_analysis(tables=(table,), bin_counts=counts.astype(int)))
     monkeypatch.chdir(tmp_path)
     spaces: list[dict[str, Any]] = []
