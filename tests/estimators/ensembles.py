@@ -68,3 +68,27 @@ def wishart_metrics(n_networks: int, n_points: int, width: int, seed: int) -> np
     mean = np.exp(-((points[:, None] - points) ** 2)) + 0.1 * np.eye(n_points)
     hidden = rng.standard_normal((n_networks, width, n_points)) @ np.linalg.cholesky(mean).T
     return np.einsum("mka,mkb->mab", hidden, hidden) / width
+
+
+def estimate_samples(
+    layout: SumLayout,
+    samples: Mapping[str, np.ndarray],
+    bins: int,
+    shift: np.ndarray | float = 0.0,
+) -> CorrelatorEstimator:
+    """Estimator of trained networks, dealt to the bins in turn.
+
+    `samples` has "fields" (M, draws, P), or "mean" (M, draws, P) and "covariance" (M, draws, P, P).
+    """
+    program = build_program(layout)
+    first = next(iter(samples.values()))
+    shift = np.broadcast_to(shift, layout.n_points)
+    estimator = CorrelatorEstimator(layout, bins, shift, draws=first.shape[1])
+    base = {name: rows - shift for name, rows in samples.items() if name != "covariance"}
+    if "covariance" in samples:
+        base["covariance"] = packed(samples["covariance"])
+    for b in range(bins):
+        part = {name: rows[b::bins].reshape(-1, rows.shape[-1]) for name, rows in base.items()}
+        if len(first[b::bins]):
+            estimator.push(b, len(first[b::bins]), block_sums(program, part))
+    return estimator

@@ -8,17 +8,17 @@ by the jackknife over bins. Two estimators of one ensemble are merged by adding 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nnft.errors import DataFileError, UsageError, shorten
-from nnft.estimators.evaluation import Replicates, jackknives, replicate_rows
-from nnft.estimators.index_table import IndexArray, SectorTable, pair_index
+from nnft.errors import UsageError
+from nnft.estimators.evaluation import Replicates, estimate, replicate_rows
+from nnft.estimators.index_table import IndexArray, SectorTable
 from nnft.estimators.kstatistics import samples_needed
 from nnft.estimators.layer_kernels import MetricReplicates, VertexReplicates
-from nnft.estimators.layout import WEIGHT_SUMS, SumLayout
+from nnft.estimators.layout import SumLayout
 from nnft.estimators.replicated import Replicated
 from nnft.estimators.replicates import (
     CumulantReplicates,
@@ -33,10 +33,10 @@ from nnft.estimators.reweighting import (
     WithoutBias,
     effective_sample_size,
 )
-from nnft.estimators.stored_layout import layout_arrays, read_layout
+from nnft.estimators.stored_layout import StoredSums, read_sums, unusable
+from nnft.estimators.trained import BetweenReplicates, SampleMeans
 
 FloatArray = npt.NDArray[np.float64]
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class CorrelatorEstimator:
@@ -50,16 +50,19 @@ class CorrelatorEstimator:
         Number of bins.
     shift : ndarray of float64, shape (Q,), optional
         Subtracted from the packed last metric before summing (conditional estimator); zero if not given.
+        For trained networks shape (P,), subtracted from the field or its mean given the network.
     layer_shifts : mapping of int to ndarray of float64, shape (Q,), optional
         The same for the layers with statistics; zero where not given. For the conditional estimator
         the last layer has `shift`.
     weight_shift : float
         Weights are exp(weight_shift - V); 0 without weights.
+    draws : int
+        Samples that every trained network contributes, not independent of each other; 1 for others.
 
     Raises
     ------
     UsageError
-        If there is no bin or a shift has the wrong shape.
+        If there is no bin or sample, or a shift has the wrong shape.
     """
 
     def __init__(
@@ -69,27 +72,35 @@ class CorrelatorEstimator:
         shift: npt.ArrayLike | None = None,
         layer_shifts: Mapping[int, npt.ArrayLike] | None = None,
         weight_shift: float = 0.0,
+        draws: int = 1,
     ) -> None:
         if bins < 1:
             raise UsageError(f"no bins in the estimator: got {bins!r}; use 32 or more")
+        if draws < 1 or (draws > 1 and not layout.has_mean):
+            raise UsageError(
+                f"impossible samples of a network in the estimator: got {draws!r}; "
+                "use 1 or more for trained networks, 1 for others"
+            )
         self.layout = layout
+        self.draws = int(draws)
         self.counts = np.zeros(bins, dtype=np.int64)
         self.sums: dict[str, FloatArray] = {n: np.zeros((bins, size)) for n, size in layout.sizes.items()}
         self._borrowed = False
         self.weight_shift = float(weight_shift)
-        self.shift = self._checked_shift(shift)
+        self.shift = self._checked_shift(shift, layout.n_points if layout.has_mean else layout.n_pairs)
         given = dict(layer_shifts or {})
         if layout.kind == "conditional":
             given[layout.last_layer] = self.shift
-        self.layer_shifts = {layer: self._checked_shift(given.get(layer)) for layer in layout.layers}
+        pairs = layout.n_pairs
+        self.layer_shifts = {layer: self._checked_shift(given.get(layer), pairs) for layer in layout.layers}
 
-    def _checked_shift(self, shift: npt.ArrayLike | None) -> FloatArray:
+    def _checked_shift(self, shift: npt.ArrayLike | None, size: int) -> FloatArray:
         """Return a shift as an own array of the right shape."""
-        array = np.zeros(self.layout.n_pairs) if shift is None else np.array(shift, dtype=np.float64)
-        if array.shape != (self.layout.n_pairs,):
+        array = np.zeros(size) if shift is None else np.array(shift, dtype=np.float64)
+        if array.shape != (size,):
+            what = "points" if self.layout.has_mean else "packed pairs"
             raise UsageError(
-                f"wrong shape of the shift of the estimator: got {array.shape}; "
-                f"give {self.layout.n_pairs} packed pairs"
+                f"wrong shape of the shift of the estimator: got {array.shape}; give {size} {what}"
             )
         return array
 
@@ -143,10 +154,10 @@ class CorrelatorEstimator:
             np.array_equal(shift, other.layer_shifts.get(layer, ()))
             for layer, shift in self.layer_shifts.items()
         )
-        same_shifts = same_shifts and self.weight_shift == other.weight_shift
+        same_shifts = same_shifts and self.weight_shift == other.weight_shift and self.draws == other.draws
         if self.layout != other.layout or len(self.counts) != len(other.counts) or not same_shifts:
             raise UsageError(
-                "estimators do not belong together in merge: got different layouts, bins or shifts; "
+                "estimators do not belong together in merge: got different layouts, bins, shifts or draws; "
                 "merge only shards of one specification"
             )
         self.counts += other.counts
@@ -178,12 +189,12 @@ class CorrelatorEstimator:
         """
         table = self._table(order, pattern)
         needed = samples_needed(self.layout.kind, order)
-        estimate = self._estimate(
+        found = self._estimate(
             table.points,
             needed,
             lambda means: CumulantReplicates(means, self.layout.kind, table, self.shift),
         )
-        return Correlator(**vars(estimate), table=table, variety="connected")
+        return Correlator(**vars(found), table=table, variety="connected")
 
     def replicates(
         self, order: int, pattern: Sequence[int] | str | None = None, components: IndexArray | None = None
@@ -204,10 +215,10 @@ class CorrelatorEstimator:
     def moment(self, order: int, pattern: Sequence[int] | str | None = None) -> Correlator:
         """Return the unbiased moment of one sector; parameters and errors as for `result`."""
         table = self._table(order, pattern)
-        estimate = self._estimate(
+        found = self._estimate(
             table.points, 1, lambda means: MomentReplicates(means, self.layout.kind, table, self.shift)
         )
-        return Correlator(**vars(estimate), table=table, variety="moment")
+        return Correlator(**vars(found), table=table, variety="moment")
 
     def excess_kurtosis(self) -> Estimate:
         """Return kappa_4(a,a,a,a) / G_2(a,a)^2 for every input point a; NaN where G_2 vanishes.
@@ -263,14 +274,7 @@ class CorrelatorEstimator:
             2,
             lambda means: VertexReplicates(means, mean_name, product_name, products),
         )
-        return LayerKernel(
-            layer,
-            self._symmetric(metric.value),
-            self._symmetric(metric.stderr),
-            self._symmetric(metric.unreliable),
-            metric,
-            vertex,
-        )
+        return LayerKernel.of(layer, metric, vertex, self.layout.n_points)
 
     def effective_sample_size(self) -> EffectiveSampleSize | None:
         """Return how many networks of equal weight the ensemble is worth; None if it has no weights."""
@@ -278,8 +282,44 @@ class CorrelatorEstimator:
             return None
         return effective_sample_size(self.sums, self.counts)
 
+    def within(self) -> Estimate:
+        """Return E[C_ab], the mean over networks of the covariance that the output has given the network.
+
+        Raises
+        ------
+        UsageError
+            If the networks have no such covariance; only those of the kind "trained-conditional" have.
+        """
+        self._require_within()
+        pairs = np.ascontiguousarray(self.layout.pairs)
+        shift = np.zeros(len(pairs))
+        return self._estimate(pairs, 1, lambda means: MetricReplicates(means, "within", shift))
+
+    def between(self) -> Estimate:
+        """Return Cov(m_a, m_b), the covariance over networks of the mean that the output has given each.
+
+        It is what `within` leaves of the connected two-point function (law of total covariance). Errors are
+        those of `within`, and of `result`.
+        """
+        self._require_within()
+        two = self._table(2, None)
+
+        def maker(means: ReplicateMeans) -> Replicates:
+            return BetweenReplicates(means, CumulantReplicates(means, self.layout.kind, two, self.shift))
+
+        return self._estimate(two.points, samples_needed(self.layout.kind, 2), maker)
+
+    def _require_within(self) -> None:
+        if self.layout.kind != "trained-conditional":
+            raise UsageError(
+                f"no covariance given the network in the estimator: got the kind {self.layout.kind}; "
+                "needed trained-conditional"
+            )
+
     def _means(self, needed: int) -> ReplicateMeans:
         """Return means over networks, or ratios of weighted sums if enough networks carry the weight."""
+        if self.layout.has_mean:
+            return SampleMeans(self.sums, self.counts, self.draws, needed)
         size = self.effective_sample_size()
         if size is None:
             return ReplicateMeans(self.sums, self.counts, needed)
@@ -288,12 +328,8 @@ class CorrelatorEstimator:
 
     def _unbiased(self, replicates: Replicates, means: ReplicateMeans) -> Replicates:
         """Return replicates that are unbiased, or have no bias of order one over the number of networks."""
-        return WithoutBias(replicates, means) if self.layout.kind == "reweighted" else replicates
-
-    def _symmetric(self, packed: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-        """Return packed pairs as a symmetric matrix."""
-        points = np.arange(self.layout.n_points)
-        return packed[pair_index(self.layout.n_points, points[:, None], points[None, :])]
+        ratios = self.layout.has_mean or self.layout.kind == "reweighted"
+        return WithoutBias(replicates, means) if ratios else replicates
 
     def _table(self, order: int, pattern: Sequence[int] | str | None) -> SectorTable:
         """Return the table of a sector."""
@@ -309,34 +345,12 @@ class CorrelatorEstimator:
         self, indices: IndexArray, needed: int, maker: Callable[[ReplicateMeans], Replicates]
     ) -> Estimate:
         """Evaluate all components with their errors, a few at a time."""
-        total, length = self.n_networks, len(indices)
-        if total == 0:
-            nothing = np.full(length, np.nan)
-            flags = np.ones(length, dtype=np.bool_)
-            bins = np.zeros(0, dtype=np.int64)
-            return Estimate(indices, nothing, nothing.copy(), flags, 0, bins, lambda: np.empty((0, length)))
-        value, stderr = np.empty(length), np.empty(length)
-        unreliable = np.empty(length, dtype=np.bool_)
-        means = self._means(needed)
-        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is flagged as unreliable
-            for rows, jackknife in jackknives(self._unbiased(maker(means), means), means, length):
-                value[rows] = jackknife.estimate
-                stderr[rows] = jackknife.standard_error()
-                unreliable[rows] = jackknife.heavy_tailed()
 
-        def pseudo_values() -> FloatArray:
-            if self.n_networks != total:
-                raise UsageError(
-                    f"bins of an old result: got {self.n_networks} networks, result has {total}; "
-                    "ask the estimator again"
-                )
-            fresh = self._means(needed)
-            values = np.empty((len(fresh.bin_counts), length))
-            for rows, jackknife in jackknives(self._unbiased(maker(fresh), fresh), fresh, length):
-                values[:, rows] = jackknife.pseudo_values().T
-            return values
+        def replicates() -> tuple[Replicates, ReplicateMeans]:
+            means = self._means(needed)
+            return self._unbiased(maker(means), means), means
 
-        return Estimate(indices, value, stderr, unreliable, total, means.bin_counts, pseudo_values)
+        return estimate(indices, replicates, lambda: self.n_networks)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that `from_arrays` needs, as named arrays.
@@ -345,18 +359,15 @@ class CorrelatorEstimator:
         -------
         dict of str to ndarray
             ``count`` int64 (bins,); ``sums/<name>`` float64 (bins, m); ``indices/<name>`` int32
-            (m, slots), not for sums of weights; ``shift`` float64 (Q,); ``layer_shift/<l>`` float64 (Q,);
-            ``weight_shift`` float64 () if there are weights; those of `layout_arrays`. The sums are the
-            estimator's own arrays, not copies.
+            (m, slots), not for sums of weights; ``shift`` float64 (Q,), or (P,) for trained networks;
+            ``layer_shift/<l>`` float64 (Q,); ``weight_shift`` float64 () if there are weights; ``draws``
+            int64 () for trained networks; those of `layout_arrays`. The sums are the estimator's own
+            arrays, not copies.
         """
-        arrays: dict[str, npt.NDArray[Any]] = {"count": self.counts, "shift": self.shift}
-        arrays |= layout_arrays(self.layout)
-        if self.layout.kind == "reweighted":
-            arrays["weight_shift"] = np.array(self.weight_shift)
-        arrays |= {f"layer_shift/{layer}": shift for layer, shift in self.layer_shifts.items()}
-        arrays |= {f"sums/{name}": stored for name, stored in self.sums.items()}
-        with_points = [name for name in self.sums if name not in WEIGHT_SUMS]
-        return arrays | {f"indices/{name}": self.layout.indices(name) for name in with_points}
+        stored = StoredSums(
+            self.layout, self.counts, self.sums, self.shift, self.layer_shifts, self.weight_shift, self.draws
+        )
+        return stored.to_arrays()
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> CorrelatorEstimator:
@@ -367,21 +378,19 @@ class CorrelatorEstimator:
         DataFileError
             If an array is missing or does not fit the layout.
         """
+        stored = read_sums(arrays)
         try:
-            layout = read_layout(arrays)
-            counts = np.array(arrays["count"], dtype=np.int64)
-            layer_shifts = {layer: arrays[f"layer_shift/{layer}"] for layer in layout.layers}
-            weight_shift = float(arrays["weight_shift"]) if layout.kind == "reweighted" else 0.0
-            estimator = cls(layout, len(counts), arrays["shift"], layer_shifts, weight_shift)
-            for name, size in layout.sizes.items():
-                stored = np.asarray(arrays[f"sums/{name}"], dtype=np.float64)
-                if stored.shape != (len(counts), size):
-                    raise UsageError(f"wrong shape of sums/{name}: got {stored.shape}")
-                estimator.sums[name] = stored
-        except (KeyError, ValueError, IndexError, UsageError) as error:
-            raise DataFileError(
-                f"unusable estimator in the result file: got {shorten(str(error), 100)}; restore the file"
-            ) from error
-        estimator.counts = counts
+            estimator = cls(
+                stored.layout,
+                len(stored.counts),
+                stored.shift,
+                stored.layer_shifts,
+                stored.weight_shift,
+                stored.draws,
+            )
+        except (ValueError, UsageError) as error:
+            raise unusable(error) from error
+        estimator.sums.update(stored.sums)
+        estimator.counts = stored.counts
         estimator._borrowed = True
         return estimator

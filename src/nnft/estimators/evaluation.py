@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from nnft.estimators.index_table import RankArray
+from nnft.errors import UsageError
+from nnft.estimators.index_table import IndexArray, RankArray
 from nnft.estimators.jackknife import Jackknife
 from nnft.estimators.replicates import ReplicateMeans
+from nnft.estimators.results import Estimate
 
 FloatArray = npt.NDArray[np.float64]
 CHUNK_BYTES = 1 << 24
@@ -44,3 +46,49 @@ def replicate_rows(replicates: Replicates, means: ReplicateMeans, rows: RankArra
         for start in range(0, len(rows), step):
             values[:, start : start + step] = replicates(rows[start : start + step]).T
     return values
+
+
+def estimate(
+    indices: IndexArray,
+    replicates: Callable[[], tuple[Replicates, ReplicateMeans]],
+    networks: Callable[[], int],
+) -> Estimate:
+    """Return all components of a function of the sums with their errors, NaN for an empty ensemble.
+
+    Parameters
+    ----------
+    indices : ndarray of int32, shape (m, r)
+        What the components are called.
+    replicates : callable
+        Returns the function, made from the sums as they are, and the means it is made from.
+    networks : callable
+        Returns the number of networks in the sums; pseudo-values are refused if it has changed.
+    """
+    total, length = networks(), len(indices)
+    if total == 0:
+        nothing = np.full(length, np.nan)
+        flags = np.ones(length, dtype=np.bool_)
+        bins = np.zeros(0, dtype=np.int64)
+        return Estimate(indices, nothing, nothing.copy(), flags, 0, bins, lambda: np.empty((0, length)))
+    value, stderr = np.empty(length), np.empty(length)
+    unreliable = np.empty(length, dtype=np.bool_)
+    function, means = replicates()
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is flagged as unreliable
+        for rows, jackknife in jackknives(function, means, length):
+            value[rows] = jackknife.estimate
+            stderr[rows] = jackknife.standard_error()
+            unreliable[rows] = jackknife.heavy_tailed()
+
+    def pseudo_values() -> FloatArray:
+        if networks() != total:
+            raise UsageError(
+                f"bins of an old result: got {networks()} networks, result has {total}; "
+                "ask the estimator again"
+            )
+        fresh, fresh_means = replicates()
+        values = np.empty((len(fresh_means.bin_counts), length))
+        for rows, jackknife in jackknives(fresh, fresh_means, length):
+            values[:, rows] = jackknife.pseudo_values().T
+        return values
+
+    return Estimate(indices, value, stderr, unreliable, total, means.bin_counts, pseudo_values)

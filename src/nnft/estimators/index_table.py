@@ -1,10 +1,13 @@
-"""Which components of an even correlator are independent, and where each one is stored.
+"""Which components of a correlator are independent, and where each one is stored.
 
 A correlator of order r carries r points and r output labels. With outputs that are exchangeable and
 even, only label patterns with even multiplicities survive, and only their partition of r matters: a
 *sector*. Inside a sector the points of one label may be permuted, and so may labels of equal
 multiplicity. A sector therefore stores one component per multiset, in lexicographic order, and finds
 any component by arithmetic on binomial coefficients, with no dictionary and no loop over components.
+
+A field that has a mean has odd correlators as well; they are kept for one output label, whose points may
+be permuted.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ RankArray = npt.NDArray[np.int64]
 Pattern = tuple[int, ...]
 
 ORDERS = (2, 4, 6, 8)
+ORDERS_WITH_MEAN = (1, 2, 3, 4, 5, 6)
 
 
 def multisets(n_values: int, size: int) -> IndexArray:
@@ -168,7 +172,8 @@ class SectorTable:
     n_points : int
         Number of input points P.
     pattern : tuple of int
-        Output label of each slot: 0,...,0,1,...,1,... with even, nonincreasing multiplicities.
+        Output label of each slot: 0,...,0,1,...,1,... with nonincreasing multiplicities, even ones unless
+        the field has a mean.
     """
 
     n_points: int
@@ -286,4 +291,35 @@ def sector_tables(n_points: int, orders: Sequence[int], outputs: int) -> dict[st
         for order in range(2, max(orders) + 1, 2)
         for pattern in canonical_sectors(order, outputs)
     ]
+    return {table.name: table for table in tables}
+
+
+def tables_with_mean(n_points: int, orders: Sequence[int]) -> dict[str, SectorTable]:
+    """Return the tables of every order up to the largest, of one output label, by name.
+
+    Parameters
+    ----------
+    n_points : int
+        Number of input points P, at least 1.
+    orders : sequence of int
+        Orders asked for, from 1 to 6; those below the largest are always included.
+
+    Returns
+    -------
+    dict of str to SectorTable
+        In increasing order; the key is `SectorTable.name`.
+
+    Raises
+    ------
+    UsageError
+        If there is no point or no order, or an order is not allowed.
+    """
+    if n_points < 1 or not orders:
+        raise UsageError(
+            f"nothing to estimate in correlators: got {n_points} points, orders {list(orders)}; give both"
+        )
+    wrong = [order for order in orders if order not in ORDERS_WITH_MEAN]
+    if wrong:
+        raise UsageError(f"unknown order in correlators: got {wrong[0]!r}; use 1 to {ORDERS_WITH_MEAN[-1]}")
+    tables = [SectorTable(n_points, (0,) * order) for order in range(1, max(orders) + 1)]
     return {table.name: table for table in tables}

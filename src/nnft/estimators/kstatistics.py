@@ -23,6 +23,9 @@ Kinds differ in the partitions pi that are allowed:
 ``reweighted``
     partitions as for ``direct``, each moment replaced by a ratio of weighted sums. Such products have no
     unbiased estimator; the coefficients are those of kappa itself.
+``trained``, ``trained-conditional``
+    all set partitions, with the coefficients of kappa itself: several samples of one network are not
+    independent, so that products of moments have no unbiased estimator in their sums.
 
 All coefficients are integers over falling factorials and are evaluated with rational arithmetic.
 """
@@ -43,7 +46,7 @@ import numpy.typing as npt
 from nnft.errors import UsageError
 from nnft.estimators.index_table import Pattern
 
-Kind = Literal["general", "direct", "conditional", "reweighted"]
+Kind = Literal["general", "direct", "conditional", "reweighted", "trained", "trained-conditional"]
 Group = tuple[int, ...]
 Piece = tuple[Group, ...]
 Factor = tuple[Piece, ...]
@@ -109,7 +112,7 @@ def samples_needed(kind: Kind, order: int) -> int:
     """Return the smallest number of samples for which the cumulant has an estimate, unbiased if it can be."""
     if kind == "reweighted":
         return 1
-    return order if kind == "general" else order // 2
+    return order // 2 if kind in ("direct", "conditional") else order
 
 
 def set_partitions(size: int) -> Iterator[tuple[Group, ...]]:
@@ -129,7 +132,7 @@ def cumulant_terms(kind: Kind, pattern: Pattern) -> tuple[CumulantTerm, ...]:
 
     Parameters
     ----------
-    kind : {'general', 'direct', 'conditional', 'reweighted'}
+    kind : {'general', 'direct', 'conditional', 'reweighted', 'trained', 'trained-conditional'}
         Which moments may be non-zero, see the module's description.
     pattern : tuple of int
         Output label of each slot. For ``general`` the labels are ignored.
@@ -148,11 +151,10 @@ def cumulant_terms(kind: Kind, pattern: Pattern) -> tuple[CumulantTerm, ...]:
     if kind in ("direct", "reweighted"):
         splits = [tuple(_piece(pattern, block) for block in blocks) for blocks in _even_partitions(pattern)]
         if kind == "reweighted":
-            return tuple(
-                MomentTerm(tuple(sorted((piece,) for piece in pieces)), ((0, _moebius([len(pieces)])),))
-                for pieces in splits
-            )
+            return _moment_terms(splits)
         return _power_sum_terms(splits, lambda pieces: _join_pieces(pattern, pieces))
+    if kind in ("trained", "trained-conditional"):
+        return _moment_terms(tuple((block,) for block in blocks) for blocks in set_partitions(len(pattern)))
     if kind != "general" or len(pattern) > GENERAL_ORDER_LIMIT:
         raise UsageError(
             f"no unbiased cumulant in k-statistics: got kind {kind!r}, order {len(pattern)}; "
@@ -160,6 +162,14 @@ def cumulant_terms(kind: Kind, pattern: Pattern) -> tuple[CumulantTerm, ...]:
         )
     plain = [tuple((block,) for block in blocks) for blocks in set_partitions(len(pattern))]
     return _power_sum_terms(plain, lambda pieces: (_merge_groups(pieces),))
+
+
+def _moment_terms(splits: Iterable[tuple[Piece, ...]]) -> tuple[CumulantTerm, ...]:
+    """Return the terms of the cumulant itself, one product of moments for each partition."""
+    return tuple(
+        MomentTerm(tuple(sorted((piece,) for piece in pieces)), ((0, _moebius([len(pieces)])),))
+        for pieces in splits
+    )
 
 
 def _even_partitions(pattern: Pattern) -> list[tuple[Group, ...]]:

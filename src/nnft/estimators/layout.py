@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from nnft.estimators.index_table import (
     multisets,
     pair_index,
     sector_tables,
+    tables_with_mean,
 )
 
-EstimatorKind = Literal["conditional", "direct", "reweighted"]
+EstimatorKind = Literal["conditional", "direct", "reweighted", "trained", "trained-conditional"]
 LayerPairs = Literal["all", "diagonal"]
+KINDS: tuple[EstimatorKind, ...] = get_args(EstimatorKind)
+PAIR_CHOICES: tuple[LayerPairs, ...] = get_args(LayerPairs)
 WEIGHT_SUMS = ("weight", "weight:squared", "weight:cut")
 
 
@@ -36,15 +39,20 @@ class SumLayout:
     Networks with weights have all these sums weighted, and three more of one component each: ``weight``,
     ``weight:squared``, and ``weight:cut``, the number of readouts whose weight was out of range.
 
+    Trained networks have a mean: every order from 1 on is summed, ``S1:0``, ``S2:00``, ``S3:000`` .., of
+    one output. Where the law of the output given the network is a Gaussian, its covariance is summed as
+    ``within``, which tells the scatter of one network from that between networks.
+
     Attributes
     ----------
     n_points : int
         Number of input points P.
-    kind : {'conditional', 'direct', 'reweighted'}
-        What one network contributes: moments given its last metric, products of its outputs, or weighted
-        products of its outputs.
+    kind : {'conditional', 'direct', 'reweighted', 'trained', 'trained-conditional'}
+        What one network contributes: moments given its last metric, products of its outputs, weighted
+        products of its outputs; or what a sample of a trained network does: products of its output, or
+        moments of a Gaussian with a mean and a covariance of its own.
     orders : tuple of int
-        Even orders of the correlators; lower even orders are always included.
+        Orders of the correlators, even ones unless the field has a mean; lower ones are always included.
     outputs : int
         Largest number of different output labels in one correlator.
     last_layer : int
@@ -71,14 +79,21 @@ class SumLayout:
                 f"layer without statistics in layers: got {list(self.layers)}; "
                 f"use different layers from 2 to {self.last_layer}"
             )
-        if self.kind not in ("conditional", "direct", "reweighted") or self.layer_pairs not in (
-            "all",
-            "diagonal",
-        ):
+        if self.kind not in KINDS or self.layer_pairs not in PAIR_CHOICES:
             raise UsageError(
                 f"unknown word in the layout of sums: got {self.kind!r}, {self.layer_pairs!r}; "
-                "use conditional, direct or reweighted, all or diagonal"
+                f"use {', '.join(KINDS)}; {', '.join(PAIR_CHOICES)}"
             )
+        if self.has_mean and (self.outputs != 1 or self.layers):
+            raise UsageError(
+                f"impossible sums of trained networks: got {self.outputs} outputs, layers "
+                f"{list(self.layers)}; use one output and no layers"
+            )
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether the field has a mean, so that correlators of every order are summed."""
+        return self.kind in ("trained", "trained-conditional")
 
     @property
     def n_pairs(self) -> int:
@@ -88,6 +103,8 @@ class SumLayout:
     @cached_property
     def tables(self) -> dict[str, SectorTable]:
         """Tables of the correlator sums by name, in increasing order."""
+        if self.has_mean:
+            return tables_with_mean(self.n_points, self.orders)
         return sector_tables(self.n_points, self.orders, self.outputs)
 
     @cached_property
@@ -127,6 +144,8 @@ class SumLayout:
             sizes[f"layer{layer}:product"] = chosen * (chosen + 1) // 2
         if self.kind == "reweighted":
             sizes |= dict.fromkeys(WEIGHT_SUMS, 1)
+        if self.kind == "trained-conditional":
+            sizes["within"] = self.n_pairs
         return {name: size for name, size in sizes.items() if name not in self.aliases}
 
     @cached_property
@@ -150,7 +169,7 @@ class SumLayout:
             return np.zeros((1, 0), dtype=np.int32)
         if name in self.tables:
             return self.tables[name].points
-        if name.endswith(":mean"):
+        if name == "within" or name.endswith(":mean"):
             return self.pairs
         return self.pairs[self.product_pairs].reshape(-1, 4)
 

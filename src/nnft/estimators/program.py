@@ -9,7 +9,8 @@ base slots
     ``kernel_L`` (conditional estimator; Q slots, conditional metric of the last layer minus shift) or
     ``fields`` (otherwise; slot i P + a holds output i at point a), then for networks with weights
     ``weight`` and ``cut`` (one slot each), then ``kernel_l`` (Q slots, metric of layer l minus shift)
-    for every other layer with statistics.
+    for every other layer with statistics. For trained networks one lane is a sample: ``fields`` (P slots,
+    output minus shift), or ``mean`` (P slots, mean of a Gaussian minus shift) and ``covariance`` (Q slots).
 kept slots
     filled by the stages below.
 
@@ -23,6 +24,9 @@ if sum_offset >= 0.
 Conditional moments obey T_r(c) = sum_j g(c_j, c_r) T_{r-2}(c without j, r) over slots j of the same
 label (Isserlis 1918); direct moments are T_r(c) = T_{r-2}(c_1..c_{r-2}) f(c_{r-1}) f(c_r). The last
 slot is the one that varies fastest, so that neighbouring components share their right operands.
+
+Trained samples have T_r(c) = T_{r-1}(c_1..c_{r-1}) f(c_r), from order 1 on; a Gaussian with mean m and
+covariance C has T_r(c) = m(c_r) T_{r-1}(c without r) + sum_j C(c_j, c_r) T_{r-2}(c without j, r).
 
 With weights T_2 has the weight as a further factor, and so have all others. The first `readout_stages`
 stages are for every readout of a network, with its outputs and its weight in the slots; the others for
@@ -59,7 +63,7 @@ class AccumulationProgram:
     n_slots : int
         Rows of the lane buffer.
     base_slots : dict of str to int
-        First slot of ``fields``, ``weight``, ``cut`` and of each ``kernel_l``.
+        First slot of ``fields``, ``weight``, ``cut``, ``mean``, ``covariance`` and of each ``kernel_l``.
     readout_stages : int
         Stages for every readout of a network with weights; 0 without weights.
     """
@@ -157,6 +161,9 @@ def build_program(layout: SumLayout) -> AccumulationProgram:
     builder = _Builder(layout)
     if layout.kind == "conditional":
         builder.base_slots[f"kernel_{layout.last_layer}"] = builder.reserve(layout.n_pairs)
+    elif layout.kind == "trained-conditional":
+        builder.base_slots["mean"] = builder.reserve(layout.n_points)
+        builder.base_slots["covariance"] = builder.reserve(layout.n_pairs)
     else:
         builder.base_slots["fields"] = builder.reserve(layout.outputs * layout.n_points)
     if layout.kind == "reweighted":
@@ -164,12 +171,13 @@ def build_program(layout: SumLayout) -> AccumulationProgram:
     for layer in layout.layers:
         if f"kernel_{layer}" not in builder.base_slots:
             builder.base_slots[f"kernel_{layer}"] = builder.reserve(layout.n_pairs)
-    if layout.kind == "conditional":
-        _add_conditional(builder)
-    elif layout.kind == "direct":
-        _add_direct(builder)
-    else:
-        _add_weighted(builder)
+    {
+        "conditional": _add_conditional,
+        "direct": _add_direct,
+        "reweighted": _add_weighted,
+        "trained": _add_trained,
+        "trained-conditional": _add_trained,
+    }[layout.kind](builder)
     _add_layers(builder)
     return builder.finish()
 
@@ -248,6 +256,33 @@ def _add_products(builder: _Builder, pairs: list[str]) -> None:
         last = builder.kept_slots[pairs[table.pattern[-1]]] + entry
         term = (_kept_rows(builder, table, front), last)
         builder.add_stage([term], sums=name, kept=name if table.order < top else None)
+
+
+def _add_trained(builder: _Builder) -> None:
+    """Append the stages of every order of a field with a mean, given as such or as a Gaussian."""
+    layout = builder.layout
+    covariance = builder.base_slots.get("covariance")
+    field = builder.base_slots["fields" if covariance is None else "mean"]
+    top = max(layout.orders)
+    builder.kept_slots["S1:0"] = field
+    for name, table in layout.tables.items():
+        front = list(range(table.order - 1))
+        terms = [(field + table.points[:, -1].astype(np.int64), _moment_slots(builder, table, front))]
+        if covariance is not None:
+            for partner in front:
+                entry = pair_index(layout.n_points, table.points[:, partner], table.points[:, -1])
+                rest = [slot for slot in front if slot != partner]
+                terms.append((covariance + entry, _moment_slots(builder, table, rest)))
+        keep = 1 < table.order < top
+        builder.add_stage(terms, sums=name, kept=name if keep else None)
+    if covariance is not None:
+        entries = np.arange(covariance, covariance + layout.n_pairs)
+        builder.add_stage([(entries, np.zeros_like(entries))], sums="within")
+
+
+def _moment_slots(builder: _Builder, table: SectorTable, slots: list[int]) -> RankArray:
+    """Return what `_kept_rows` does; the moment of no slots is the one of slot 0."""
+    return _kept_rows(builder, table, slots) if slots else np.zeros(len(table), dtype=np.int64)
 
 
 def _add_layers(builder: _Builder) -> None:

@@ -27,6 +27,7 @@ from nnft.estimators.index_table import (
 from nnft.estimators.kstatistics import CumulantTerm, Factor, Kind, cumulant_terms
 
 FloatArray = npt.NDArray[np.float64]
+FIELDS_WITH_MEAN = ("trained", "trained-conditional")
 
 
 class ReplicateMeans:
@@ -42,6 +43,8 @@ class ReplicateMeans:
         Networks in each bin; empty bins are left out.
     needed : int
         Networks that every sample must have.
+    left : int, optional
+        Networks that must be left without a bin, where they may be fewer.
 
     Attributes
     ----------
@@ -59,7 +62,11 @@ class ReplicateMeans:
     """
 
     def __init__(
-        self, sums: Mapping[str, FloatArray], counts: npt.NDArray[np.int64], needed: int = 1
+        self,
+        sums: Mapping[str, FloatArray],
+        counts: npt.NDArray[np.int64],
+        needed: int = 1,
+        left: int | None = None,
     ) -> None:
         self._sums = sums
         self._live = np.flatnonzero(counts > 0)
@@ -72,7 +79,7 @@ class ReplicateMeans:
                 "run more networks"
             )
         without = total - live_counts
-        replicated = len(self._live) > 1 and int(without.min()) >= needed
+        replicated = len(self._live) > 1 and int(without.min()) >= (needed if left is None else left)
         self.bin_counts = live_counts if replicated else live_counts[:0]
         self.sample_counts = np.concatenate([[total], without[: len(self.bin_counts)]]).astype(np.int64)
         self.divisors: FloatArray = self.sample_counts.astype(np.float64)
@@ -108,18 +115,20 @@ class CumulantReplicates:
     Parameters
     ----------
     means : ReplicateMeans
-    kind : {'conditional', 'direct', 'reweighted'}
+    kind : {'conditional', 'direct', 'reweighted', 'trained', 'trained-conditional'}
         What the sums contain.
     table : SectorTable
         Components of the sector.
-    shift : ndarray of float64, shape (Q,)
-        Subtracted from the metric before summing; it drops out above order 2.
+    shift : ndarray of float64, shape (Q,) or (P,)
+        Subtracted from the metric before summing; it drops out above order 2. Of a field with a mean,
+        subtracted from the field; it drops out above order 1.
     """
 
     def __init__(self, means: ReplicateMeans, kind: Kind, table: SectorTable, shift: FloatArray) -> None:
         self._means = means
         self.table = table
         self._shift = shift
+        self._shifted_order = 1 if kind in FIELDS_WITH_MEAN else 2
         alike: dict[tuple[object, int], list[CumulantTerm]] = {}
         for term in cumulant_terms(kind, table.pattern):
             alike.setdefault((term.weights, len(term.factors)), []).append(term)
@@ -144,7 +153,7 @@ class CumulantReplicates:
                 subtotal += reduce(np.multiply, [columns[factor] for factor in factors])
             subtotal *= coefficient
             total += subtotal
-        if self.table.order == 2:
+        if self.table.order == self._shifted_order:
             total += self._shift[rows, None]
         return total
 
@@ -223,7 +232,8 @@ class MomentReplicates:
     """Unbiased moments of one sector, for the full sample and every replicate.
 
     With the metric Ghat = shift + g, the moment given the network is a sum over even subsets A of the
-    slots: (moment of g on A) times (moment of the shift on the other slots). It is linear in the sums.
+    slots: (moment of g on A) times (moment of the shift on the other slots). It is linear in the sums. With
+    the field f = shift + g it is a sum over all subsets, with products of the shift on the other slots.
 
     Parameters
     ----------
@@ -236,7 +246,11 @@ class MomentReplicates:
         self._table = table
         self._shift = shift
         everything = tuple(range(table.order))
-        subsets = even_subsets(table.pattern) if kind == "conditional" else [everything]
+        self._of_fields = kind in FIELDS_WITH_MEAN
+        if self._of_fields:
+            subsets = [s for size in range(table.order + 1) for s in combinations(everything, size)]
+        else:
+            subsets = even_subsets(table.pattern) if kind == "conditional" else [everything]
         self._subsets = [(inside, [s for s in everything if s not in inside]) for inside in subsets]
         self.row_bytes = 8 * 4 * len(means.sample_counts)
 
@@ -246,7 +260,7 @@ class MomentReplicates:
         points = table.points[rows]
         total = np.zeros((len(rows), len(self._means.sample_counts)))
         for inside, outside in self._subsets:
-            weight = _shift_moment(self._shift, table, points, outside)[:, None]
+            weight = self._outside(points, outside)[:, None]
             if not inside:
                 total += weight
                 continue
@@ -256,6 +270,13 @@ class MomentReplicates:
             sector = SectorTable(table.n_points, pattern_of(sizes))
             total += weight * self._means.rows(sector.name, sector.locate(points[:, ordered]))
         return total
+
+    def _outside(self, points: IndexArray, slots: list[int]) -> FloatArray:
+        """Return what the shift contributes on some slots, shape (m,)."""
+        if self._of_fields:
+            product: FloatArray = self._shift[points[:, slots]].prod(axis=1)
+            return product
+        return _shift_moment(self._shift, self._table, points, slots)
 
 
 def even_subsets(pattern: Pattern) -> list[tuple[int, ...]]:

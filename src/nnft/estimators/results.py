@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from nnft.errors import UsageError
 from nnft.estimators import jackknife
-from nnft.estimators.index_table import IndexArray, Pattern, SectorTable
+from nnft.estimators.index_table import IndexArray, Pattern, SectorTable, pair_index
 
 FloatArray = npt.NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 DENSE_LIMIT = 1 << 27
 
 
@@ -134,6 +135,12 @@ class LayerKernel:
     metric: Estimate
     vertex: Estimate
 
+    @classmethod
+    def of(cls, layer: int, metric: Estimate, vertex: Estimate, n_points: int) -> LayerKernel:
+        """Return the kernel of a layer from its packed metric and its fluctuations."""
+        value, stderr = symmetric(metric.value, n_points), symmetric(metric.stderr, n_points)
+        return cls(layer, value, stderr, symmetric(metric.unreliable, n_points), metric, vertex)
+
     def four_point_vertex(self, width: int) -> tuple[FloatArray, FloatArray]:
         """Return the vertex V = n Cov(Ghat_{12}, Ghat_{34}) and its errors.
 
@@ -155,3 +162,20 @@ class LayerKernel:
         if width < 1:
             raise UsageError(f"impossible width in four_point_vertex: got {width!r}; use the layer's width")
         return width * self.vertex.value, width * self.vertex.stderr
+
+
+def symmetric(packed: npt.NDArray[Scalar], n_points: int) -> npt.NDArray[Scalar]:
+    """Return packed pairs a <= b, on the last axis, as symmetric matrices.
+
+    Parameters
+    ----------
+    packed : ndarray, shape (..., Q)
+    n_points : int
+        P, with Q = P (P + 1) / 2.
+
+    Returns
+    -------
+    ndarray, shape (..., P, P)
+    """
+    points = np.arange(n_points)
+    return packed[..., pair_index(n_points, points[:, None], points[None, :])]
