@@ -41,7 +41,7 @@ def test_real_numbers_are_read_exactly(
     [
         (NUMBERS.astype(complex), "wrong type"),
         (NUMBERS.astype("g"), "wrong type"),
-        (NUMBERS[0], "wrong type"),
+        (NUMBERS[0, 0], "wrong type"),
         (NUMBERS[None], "wrong type"),
         (NUMBERS > 1, "wrong type"),
         (np.array([["a", "b"]], "S1"), "wrong type"),

@@ -40,16 +40,29 @@ def parse_csv(data: bytes, name: str) -> NDArray[np.float64]:
         Not UTF-8, no rows, ragged rows, or a cell that is no finite number; names row and column,
         counted from 1.
     """
+    return parse_csv_table(data, name)[1]
+
+
+def parse_csv_table(data: bytes, name: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Parse delimited text into the names in its header, none without one, and its rows; see `parse_csv`.
+
+    Raises
+    ------
+    DataFileError
+        As `parse_csv`.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         got = f"byte 0x{data[error.start]:02x} at position {error.start}"
         raise DataFileError(line("text not UTF-8", "", got, "save the file as UTF-8", name)) from None
     rows: list[list[float]] = []
+    header: tuple[str, ...] = ()
     first = True
     for number, cells in _rows(text, name):
         if first and not any(_looks_numeric(cell) for cell in cells):
             first = False
+            header = tuple(cells)
             continue
         first = False
         if rows and len(cells) != len(rows[0]):
@@ -58,7 +71,7 @@ def parse_csv(data: bytes, name: str) -> NDArray[np.float64]:
         rows.append([_number(cell, number, column, name) for column, cell in enumerate(cells, start=1)])
     if not rows:
         raise DataFileError(line("no points", "", "no row of numbers", "give one point a line", name))
-    return np.array(rows, dtype=np.float64)
+    return header, np.array(rows, dtype=np.float64)
 
 
 def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,24 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from nnft.errors import CardError, DataFileError
 from nnft.spec import generators
-from nnft.spec.csv_points import parse_csv
-from nnft.spec.fields import MOST_POINTS
-from nnft.spec.inputs import LARGEST_COORDINATE, InputsSpec
-from nnft.spec.npy_points import as_points, parse_npy
-from nnft.spec.problems import line, shown
-from nnft.spec.regular_file import named, open_regular, read_regular
-
-LARGEST_FILE = 2**27
-
-ReadDataset = Callable[[Path, str], ArrayLike]
-"""Reads one dataset of an HDF5 file: (path, name of the dataset) -> array."""
-
-_DATASET = re.compile(r"(?P<path>.+\.(?:h5|hdf5|hdf)):(?P<dataset>/.+)", re.DOTALL | re.IGNORECASE)
-_FOREIGN = (
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\x93NUMPY", "a NumPy array file"),
-)
+from nnft.spec.inputs import InputsSpec
+from nnft.spec.point_files import ReadDataset, check_numbers, read_point_file
+from nnft.spec.problems import line
+from nnft.spec.regular_file import named
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +78,8 @@ def resolve_mesh(inputs: InputsSpec, folder: Path, read_dataset: ReadDataset | N
     if inputs.points is not None:
         points, source = np.array(inputs.points, dtype=np.float64), "points of the card"
     elif inputs.file is not None:
-        points, file_digest = _read_points(inputs.file, folder, read_dataset)
+        file = read_point_file(inputs.file, "inputs.file", folder, read_dataset)
+        points, file_digest = file.numbers, file.sha256
         source = inputs.file
         _check_file(inputs, points, file_digest)
     else:
@@ -113,59 +98,12 @@ def _generate(inputs: InputsSpec) -> NDArray[np.float64]:
     return generators.sphere(count, dimension, radius, seed)
 
 
-def _read_points(
-    file: str, folder: Path, read_dataset: ReadDataset | None
-) -> tuple[NDArray[np.float64], str]:
-    if found := _DATASET.fullmatch(file):
-        return _read_h5(folder / found["path"], found["dataset"], read_dataset)
-    path = folder / file
-    suffix = path.suffix.lower()
-    if suffix in (".h5", ".hdf5", ".hdf"):
-        raise CardError(line("no dataset", "inputs.file", shown(file), 'write "name.h5:/dataset"'))
-    if suffix not in (".csv", ".txt", ".tsv", ".dat", ".npy"):
-        advice = "use .csv, .npy (numpy.save) or name.h5:/dataset; pickles and archives are never opened"
-        raise DataFileError(line("unknown kind of file", "inputs.file", shown(file), advice))
-    data = read_regular(path, LARGEST_FILE, DataFileError, "data file")
-    if suffix == ".npy":
-        points = parse_npy(data, path.name)
-    else:
-        for magic, kind in _FOREIGN:
-            if data.startswith(magic):
-                raise DataFileError(line("no text", "", kind, "give a text table", path.name))
-        points = parse_csv(data, path.name)
-    return points, hashlib.sha256(data).hexdigest()
-
-
-def _read_h5(path: Path, dataset: str, read_dataset: ReadDataset | None) -> tuple[NDArray[np.float64], str]:
-    if read_dataset is None:
-        raise CardError(
-            line(
-                "no reader for HDF5",
-                "inputs.file",
-                shown(f"{path.name}:{dataset}"),
-                "give points, .csv or .npy here",
-            )
-        )
-    with open_regular(path, DataFileError, "data file") as (file, _):
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        array = np.asarray(read_dataset(path, dataset))
-    return as_points(array, f"{path.name}:{dataset}"), digest
-
-
 def _check_file(inputs: InputsSpec, points: NDArray[np.float64], digest: str) -> None:
     file = named(Path(inputs.file or ""))
     if inputs.sha256 is not None and digest != inputs.sha256:
         advice = f"inputs.sha256 says {inputs.sha256[:12]}..."
         raise DataFileError(f"another file in inputs.file {file}: got sha256 {digest[:12]}...; {advice}")
-    if len(points) > MOST_POINTS:
-        raise DataFileError(f"too many points in {file}: got {len(points)}; at most {MOST_POINTS}")
-    if np.abs(points).max() > LARGEST_COORDINATE:
-        row, column = np.unravel_index(int(np.abs(points).argmax()), points.shape)
-        value = float(points[row, column])
-        raise DataFileError(
-            f"number out of range in {file}, point {row}, coordinate {column}: got {value!r}; "
-            "allowed: up to 1e100"
-        )
+    check_numbers(points, file)
 
 
 def _scaled(points: NDArray[np.float64], scale: str, source: str) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ _VERSIONS = (b"\x01\x00", b"\x02\x00", b"\x03\x00")
 _REAL = re.compile(r"[<>=|]?[biuf]\d{1,2}")
 
 
-def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
+def parse_npy(data: bytes, name: str, *, vector: bool = False) -> NDArray[np.float64]:
     """Parse a ``.npy`` file of real numbers in two dimensions.
 
     Parameters
@@ -30,6 +30,8 @@ def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
         Format versions 1 to 3 (NumPy enhancement proposal 1), either byte order, C or Fortran order.
     name : str
         Name of the file in messages.
+    vector : bool, optional
+        Take one dimension as well, as one column.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
     """
     header, offset = _header(data, name)
     dtype, shape = _dtype(header["descr"], name), header["shape"]
-    if not _is_shape(shape):
+    if not _is_shape(shape, (1, 2) if vector else (2,)):
         advice = "save a two-dimensional array, one row for each point"
         raise DataFileError(line("wrong shape", "", _text(shape), advice, name))
     count = math.prod(shape)
@@ -56,11 +58,13 @@ def parse_npy(data: bytes, name: str) -> NDArray[np.float64]:
         raise DataFileError(line(what, "", got, f"expected {expected} bytes; copy the file again", name))
     array = np.frombuffer(data, dtype=dtype, count=count, offset=offset)
     array = array.reshape(shape, order="F" if header["fortran_order"] is True else "C")
-    return as_points(array, name)
+    return as_points(array, name, vector=vector)
 
 
-def as_points(array: NDArray[np.generic], name: str) -> NDArray[np.float64]:
+def as_points(array: NDArray[np.generic], name: str, *, vector: bool = False) -> NDArray[np.float64]:
     """Convert a two-dimensional array of real numbers to float64, refusing whatever would change its value.
+
+    With `vector` an array of one dimension is taken as one column.
 
     Raises
     ------
@@ -69,6 +73,8 @@ def as_points(array: NDArray[np.generic], name: str) -> NDArray[np.float64]:
     """
     if array.dtype.kind not in "biuf":
         raise DataFileError(line("wrong dtype", "", shown(str(array.dtype)), "give real numbers", name))
+    if vector and array.ndim == 1:
+        array = array[:, None]
     if array.ndim != 2 or 0 in array.shape:
         advice = "give a two-dimensional array, one row for each point"
         raise DataFileError(line("wrong shape", "", shown(str(array.shape)), advice, name))
@@ -124,10 +130,10 @@ def _dtype(description: object, name: str) -> np.dtype[np.generic]:
     raise DataFileError(line(what, "", f"dtype {_text(description)}", advice, name))
 
 
-def _is_shape(shape: object) -> TypeGuard[tuple[int, int]]:
+def _is_shape(shape: object, axes: tuple[int, ...]) -> TypeGuard[tuple[int, ...]]:
     return (
         isinstance(shape, tuple)
-        and len(shape) == 2
+        and len(shape) in axes
         and all(type(length) is int and 1 <= length < 2**63 for length in shape)
     )
 

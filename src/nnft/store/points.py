@@ -24,18 +24,19 @@ def read_h5_points(path: str | os.PathLike[str], dataset: str) -> NDArray[np.flo
     path : str or path
         HDF5 file.
     dataset : str
-        Path of a data set inside it, shape (P, d): one row for each point.
+        Path of a data set inside it, shape (P, d): one row for each point; or (P,).
 
     Returns
     -------
-    ndarray, shape (P, d), float64
+    ndarray, shape (P, d) or (P,), float64
         The numbers, exactly converted; not checked for NaN or infinity.
 
     Raises
     ------
     DataFileError
         Not an HDF5 file, damaged, no such data set, reached through a link out of the file, stored virtually,
-        externally or with an unknown filter, not real numbers, not two axes, or changed while it was read.
+        externally or with an unknown filter, not real numbers, not one or two axes, or
+        changed while it was read.
     """
     target = Path(path)
     with open_hdf5(target) as file, data_file_errors(target, dataset):
@@ -44,7 +45,7 @@ def read_h5_points(path: str | os.PathLike[str], dataset: str) -> NDArray[np.flo
         if not isinstance(item, h5py.Dataset):
             raise DataFileError(f"{shorten(dataset)} of {shorten(target.name)} is a group; name a data set")
         check_dataset(item, dataset, target)
-        if item.ndim != 2 or item.dtype.kind not in "fiu" or item.dtype.itemsize > 8:
+        if item.ndim not in (1, 2) or item.dtype.kind not in "fiu" or item.dtype.itemsize > 8:
             raise DataFileError(
                 f"wrong type of {shorten(dataset)} in {shorten(target.name)}: got {shorten(item.dtype)} "
                 f"{item.shape}, wanted real numbers of shape (points, features)"

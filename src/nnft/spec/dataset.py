@@ -1,0 +1,217 @@
+"""From the table of the data to the arrays that networks are trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnft.errors import CardError, DataFileError
+from nnft.spec.data import DataSpec
+from nnft.spec.data_scaling import scaled_inputs, scaled_targets
+from nnft.spec.fields import MOST_COORDINATES
+from nnft.spec.point_files import PointFile, ReadDataset, check_numbers, read_point_file
+from nnft.spec.problems import line, shown
+from nnft.spec.regular_file import named
+from nnft.spec.teachers import Stream, draw_inputs, draw_teacher, random_stream
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One set of data, the same for all networks.
+
+    Attributes
+    ----------
+    train_inputs, train_targets : ndarray of float64, shapes (P, d) and (P, D)
+        C-contiguous and read-only, as are the others.
+    test_inputs, test_targets : ndarray of float64, shapes (P', d) and (P', D)
+        P' may be 0.
+    sha256 : str
+        Digest of the little-endian bytes of the four arrays, in this order.
+    source : str
+        Where they come from.
+    """
+
+    train_inputs: FloatArray
+    train_targets: FloatArray
+    test_inputs: FloatArray
+    test_targets: FloatArray
+    sha256: str
+    source: str = "data of the result file"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Training points P, test points P', dimension d, targets D."""
+        points, dimension = self.train_inputs.shape
+        return points, len(self.test_inputs), dimension, self.train_targets.shape[1]
+
+
+def make_dataset(
+    train_inputs: ArrayLike,
+    train_targets: ArrayLike,
+    test_inputs: ArrayLike,
+    test_targets: ArrayLike,
+    source: str = "data of the result file",
+) -> Dataset:
+    """Freeze the four arrays and compute their digest; -0.0 becomes 0.0.
+
+    Raises
+    ------
+    DataFileError
+        Shapes that do not belong together, no training point, or numbers that are not finite.
+    """
+    given = (train_inputs, train_targets, test_inputs, test_targets)
+    arrays = [np.ascontiguousarray(array, dtype=np.float64) + 0.0 for array in given]
+    x, y, test_x, test_y = arrays
+    shapes = [array.shape for array in arrays]
+    if (
+        any(len(shape) != 2 for shape in shapes)
+        or (len(x), len(test_x)) != (len(y), len(test_y))
+        or (x.shape[1], y.shape[1]) != (test_x.shape[1], test_y.shape[1])
+        or x.size * y.size == 0
+    ):
+        advice = "wanted (P, d), (P, D), (P', d), (P', D)"
+        raise DataFileError(line("shapes of the data", "", " ".join(map(str, shapes)), advice, source))
+    digest = hashlib.sha256()
+    for array in arrays:
+        if not np.isfinite(array).all():
+            raise DataFileError(line("numbers not finite", "", "nan or inf", "give finite numbers", source))
+        array.flags.writeable = False
+        digest.update(array.astype("<f8", copy=False).tobytes())
+    return Dataset(x, y, test_x, test_y, digest.hexdigest(), source)
+
+
+def load_dataset(spec: DataSpec, folder: Path, read_dataset: ReadDataset | None = None) -> Dataset:
+    """Read or make the data, hold test points out, scale, and add noise.
+
+    Parameters
+    ----------
+    spec : DataSpec
+        Table of the card.
+    folder : Path
+        Folder that relative file names start from.
+    read_dataset : callable, optional
+        Reader of HDF5 datasets; without one such files are refused.
+
+    Raises
+    ------
+    CardError
+        The columns or the scaling do not fit the data.
+    DataFileError
+        A file cannot be used; names the file, the row and the column.
+    """
+    if spec.file is not None:
+        x, y, test_x, test_y = _split(spec, *_columns_of_file(spec, spec.file, folder, read_dataset))
+        source = spec.file
+    else:
+        count, teacher = spec.points or 0, draw_teacher(spec)
+        x = draw_inputs(spec, count, Stream.INPUTS)
+        test_x = draw_inputs(spec, spec.held_out(count), Stream.TEST_INPUTS)
+        y, test_y = teacher(x), teacher(test_x)
+        source = f"teacher {spec.teacher}"
+    x, test_x = scaled_inputs(spec, x, test_x, source)
+    y, test_y = scaled_targets(spec, y, test_y, source)
+    if spec.noise_variance > 0.0:
+        noise = random_stream(spec.seed, Stream.NOISE).standard_normal(y.shape)
+        y = y + math.sqrt(spec.noise_variance) * noise
+    data = make_dataset(x, y, test_x, test_y, source)
+    if spec.sha256 is not None and not data.sha256.startswith(spec.sha256):
+        advice = f"training.data.sha256 says {spec.sha256[:12]}"
+        raise DataFileError(
+            line("other data", "training.data", f"sha256 {data.sha256[:12]} from {shown(source)}", advice)
+        )
+    return data
+
+
+def _columns_of_file(
+    spec: DataSpec, file: str, folder: Path, read_dataset: ReadDataset | None
+) -> tuple[FloatArray, FloatArray]:
+    """Inputs and targets of all rows."""
+    key = "training.data.file"
+    table = read_point_file(file, key, folder, read_dataset)
+    _check_size(table.numbers, file)
+    if isinstance(spec.targets, str):
+        behind = read_point_file(spec.targets, "training.data.targets", folder, read_dataset, vector=True)
+        targets = behind.numbers
+        _check_size(targets, spec.targets)
+        if len(targets) != len(table.numbers):
+            got, advice = f"{len(targets)} rows", f"training.data.file has {len(table.numbers)}"
+            raise DataFileError(line("rows missing", "training.data.targets", got, advice))
+        chosen: list[int] = []
+    else:
+        chosen = _column_numbers(spec.targets or (), table, "targets")
+        targets = table.numbers[:, chosen]
+    columns = table.numbers.shape[1]
+    if spec.inputs is None:
+        used = [column for column in range(columns) if column not in chosen]
+    else:
+        used = _column_numbers(spec.inputs, table, "inputs")
+    both = set(used) & set(chosen)
+    if both or not used:
+        got = f"column {min(both) + 1} in both" if both else f"all {columns} columns as targets"
+        raise CardError(line("columns of inputs and targets", "training.data", got, "give every column once"))
+    inputs = table.numbers[:, used]
+    if not spec.allow_constant:
+        _refuse_constant(inputs, used, file)
+    return inputs, targets
+
+
+def _check_size(numbers: FloatArray, file: str) -> None:
+    check_numbers(numbers, named(Path(file)))
+    if numbers.size > MOST_COORDINATES:
+        got = f"{numbers.size} in {shown(file)}"
+        raise DataFileError(line("too many numbers", "training.data", got, f"at most {MOST_COORDINATES}"))
+
+
+def _column_numbers(columns: Sequence[int | str], table: PointFile, key: str) -> list[int]:
+    """Columns, from 0, of the numbers and names of a card."""
+    found = []
+    for position, column in enumerate(columns):
+        place = f"training.data.{key}[{position}]"
+        if isinstance(column, int):
+            count = table.numbers.shape[1]
+            if column > count:
+                advice = f"allowed: 1 to {count}, counted from 1"
+                raise CardError(line("no such column", place, str(column), advice))
+            found.append(column - 1)
+            continue
+        if table.header.count(column) != 1:
+            what = "column name given twice" if column in table.header else "no such column"
+            names = ", ".join(table.header) or "none: the file has no header; give numbers"
+            raise CardError(line(what, place, shown(column), f"names in the file: {names}"))
+        found.append(table.header.index(column))
+    return found
+
+
+def _refuse_constant(inputs: FloatArray, used: Sequence[int], file: str) -> None:
+    rows, dimension = inputs.shape
+    if rows < 2 or dimension == 1:
+        return
+    constant = np.ptp(inputs, axis=0) == 0.0
+    if constant.any():
+        first = int(constant.argmax())
+        advice = "leave it out of training.data.inputs or set training.data.allow_constant = true"
+        got = f"{float(inputs[0, first])!r} in all {rows} rows"
+        raise DataFileError(line("constant input", f"column {used[first] + 1}", got, advice, Path(file).name))
+
+
+def _split(
+    spec: DataSpec, inputs: FloatArray, targets: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Hold rows out at random; both parts keep the order of the file."""
+    rows = len(inputs)
+    count = spec.held_out(rows)
+    if count >= rows:
+        got, advice = f"{count} of {rows} rows held out", "leave at least one row to train on"
+        raise CardError(line("no training point", "training.data.test", got, advice))
+    test = np.zeros(rows, dtype=bool)
+    if count:
+        test[random_stream(spec.seed, Stream.SPLIT).permutation(rows)[:count]] = True
+    return inputs[~test], targets[~test], inputs[test], targets[test]
