@@ -7,6 +7,7 @@
 
 #include "core/activation_kinds.h"
 #include "core/api.h"
+#include "core/training_header.h"
 
 /* a table by name; "auto" is the best one; NULL with an exception set */
 static const nnft_core_table *find_table(const char *name)
@@ -63,7 +64,8 @@ static PyObject *addresses(PyObject *self, PyObject *args)
     if (FUNCTION(words) || FUNCTION(normals_d) || FUNCTION(normals_f) || FUNCTION(activate_d) ||
         FUNCTION(activate_f) || FUNCTION(derivative_d) || FUNCTION(derivative_f) || FUNCTION(collapsed_d) ||
         FUNCTION(collapsed_f) || FUNCTION(explicit_d) || FUNCTION(explicit_f) || FUNCTION(accumulate) ||
-        FUNCTION(factor))
+        FUNCTION(factor) || FUNCTION(gradient_d) || FUNCTION(outputs_d) || FUNCTION(kernels_d) || FUNCTION(dot_d) ||
+        FUNCTION(weighted_square_d) || FUNCTION(features_d))
         Py_CLEAR(dict);
     return dict;
 }
@@ -170,6 +172,20 @@ static PyObject *work_size(PyObject *self, PyObject *args)
     return PyLong_FromLongLong(size);
 }
 
+static PyObject *training_work_size(PyObject *self, PyObject *args)
+{
+    Py_buffer header;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*", &header)) return NULL;
+    const int64_t *h = header.buf;
+    int64_t size = -1;
+    if (header.len >= NNFT_T_LAYER * 8 && h[NNFT_T_LAYERS] > 0 && h[NNFT_T_LAYERS] <= NNFT_MOST_LAYERS &&
+        header.len >= (NNFT_T_LAYER + NNFT_T_NUMBERS * h[NNFT_T_LAYERS]) * 8)
+        size = nnft_training_work_size(h);
+    PyBuffer_Release(&header);
+    return PyLong_FromLongLong(size);
+}
+
 static PyMethodDef methods[] = {
     { "isa_names", isa_names, METH_NOARGS, "Instruction sets that this machine and this build have." },
     { "best_isa", best_isa, METH_NOARGS, "The instruction set in use." },
@@ -179,6 +195,8 @@ static PyMethodDef methods[] = {
     { "activate", activate, METH_VARARGS,
       "activate(kind, parameters, in, out, derivative=False, isa='auto'): an activation or its derivative." },
     { "work_size", work_size, METH_VARARGS, "work_size(header): float64 items of working memory." },
+    { "training_work_size", training_work_size, METH_VARARGS,
+      "training_work_size(header): float64 items of working memory of training; -1 for no header." },
     { NULL, NULL, 0, NULL },
 };
 

@@ -38,6 +38,14 @@ explicit_d = _declare("explicit_d", _integer, *_sampler)
 explicit_f = _declare("explicit_f", _integer, *_sampler)
 accumulate = _declare("accumulate", types.void, _pointer, _integer, _pointer, _pointer, _pointer)
 activate_d = _declare("activate_d", types.void, types.int32, _pointer, _integer, _pointer, _pointer)
+normals_d = _declare("normals_d", types.void, _word, _word, types.uint32, _word, _integer, _pointer)
+words = _declare("words", types.void, _word, _word, types.uint32, _word, _pointer)
+gradient_d = _declare("gradient_d", types.float64, *(_pointer,) * 6)
+outputs_d = _declare("outputs_d", types.void, *(_pointer,) * 6)
+kernels_d = _declare("kernels_d", types.void, *(_pointer,) * 7)
+features_d = _declare("features_d", types.void, *(_pointer,) * 6)
+dot_d = _declare("dot_d", types.float64, _integer, _pointer, _pointer)
+weighted_square_d = _declare("weighted_square_d", types.float64, _integer, _integer, _pointer, _pointer)
 factor = _declare("factor", types.void, _integer, types.float64, _pointer)
 
 
@@ -139,6 +147,11 @@ def build_record() -> dict[str, str]:
 def work_size(header: Any) -> int:
     """Return the doubles of working memory that one thread needs for a network (core/api.h)."""
     return int(_core.work_size(header))
+
+
+def training_work_size(header: Any) -> int:
+    """Return the doubles of working memory that training.h needs for a network on a set of points."""
+    return int(_core.training_work_size(header))
 
 
 def set_threads(count: int) -> None:

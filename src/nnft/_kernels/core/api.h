@@ -24,6 +24,13 @@ enum { NNFT_WEIGHTS = 1, NNFT_BIASES = 2, NNFT_COLLAPSED = 3, NNFT_READOUT = 4 }
  *         factor U, U^T U = kernel, rows of a full P x P matrix; inputs, feature-major (d x P). */
 enum { NNFT_H_LAYERS, NNFT_H_POINTS, NNFT_H_OUTPUTS, NNFT_H_KIND, NNFT_H_DIMENSION, NNFT_H_KEY, NNFT_H_WIDTHS };
 
+/* A network to be trained, or evaluated on a set of points, as one flat array:
+ * layers L, points P, P padded to whole vectors, activation kind, output whose tangent kernel is wanted, then for
+ * each layer: rows, fan-in, columns (fan-in and one if the layer has biases), stride of a row, offset of the
+ * layer's first number in the array of weights, 1 if it is trained. */
+enum { NNFT_T_LAYERS, NNFT_T_POINTS, NNFT_T_PADDED, NNFT_T_KIND, NNFT_T_OBSERVED, NNFT_T_LAYER };
+#define NNFT_T_NUMBERS 6
+
 typedef struct {
     const char *name;
     /* eight blocks of raw Philox words, word-major (4 x 8), from block number 8*group on */
@@ -46,6 +53,17 @@ typedef struct {
                           double *kernels, double *fields);
     /* stages: rows (components, terms, out slot, sum offset, index offset, runs); see accumulate.h */
     void (*accumulate)(const int64_t *stages, int64_t count, const int32_t *index, double *lanes, double *sums);
+    /* training.h: returns sum (f - y)^2; gradient of half of it, or NULL */
+    double (*gradient_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                         double *work, double *gradient);
+    void (*outputs_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                      double *work, double *outputs);
+    void (*kernels_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                      double *work, double *kernel, double *tangent);
+    void (*features_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                       double *work, double *out);
+    double (*dot_d)(int64_t count, const double *left, const double *right);
+    double (*weighted_square_d)(int64_t rows, int64_t stride, const double *weight, const double *data);
     /* upper factor of a P x P kernel (full rows), zero rows where the pivot vanishes */
     void (*factor)(int64_t points, double tolerance, double *matrix);
 } nnft_core_table;
@@ -56,5 +74,7 @@ const nnft_core_table *nnft_core(int isa);
 int nnft_best_isa(void);
 /* doubles of working memory that any sampler needs for this network */
 int64_t nnft_work_size(const int64_t *header);
+/* the same for training.h */
+int64_t nnft_training_work_size(const int64_t *header);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "network.h"
+#include "training_header.h"
 
 extern const nnft_core_table nnft_table_portable;
 #if defined(__x86_64__)
@@ -44,4 +45,19 @@ int64_t nnft_work_size(const int64_t *header)
     int64_t collapsed = 2 * nnft_padded(P * P) + nnft_padded(Q) + nnft_padded(Q * 8) + nnft_padded(tile) + 128;
     int64_t explicit_ = nnft_padded(Q) + nnft_padded(Q * 8) + 4 * row + 2 * P * row + 128;
     return collapsed > explicit_ ? collapsed : explicit_;
+}
+
+int64_t nnft_training_work_size(const int64_t *header)
+{
+    nnft_training t;
+    nnft_read_training(header, &t);
+    int64_t widest = t.outputs, stride = t.layer[0].stride, size = 0;
+    for (int64_t l = 0; l < t.layers; l++) {
+        const nnft_training_layer *a = &t.layer[l];
+        stride = a->stride > stride ? a->stride : stride;
+        widest = a->rows > widest ? a->rows : widest;
+        if (l + 1 < t.layers) size += (2 * a->rows + 1) * t.padded;
+    }
+    int64_t rest = t.points * (stride > 2 * t.padded ? stride : 2 * t.padded);
+    return size + 2 * widest * t.padded + rest;
 }

@@ -7,11 +7,14 @@
 #include "cholesky.h"
 #include "network.h"
 #include "normals.h"
+#include "training_header.h"
 
 #include "real_double.h"
 #include "dots.h"
 #include "collapsed.h"
 #include "explicit.h"
+#include "product.h"
+#include "training.h"
 #include "real_undo.h"
 
 #include "real_float.h"
@@ -66,4 +69,10 @@ const nnft_core_table NNFT_CORE_TABLE = {
     .explicit_f = nnft_explicit_f,
     .accumulate = nnft_accumulate,
     .factor = nnft_factor,
+    .gradient_d = nnft_gradient_d,
+    .outputs_d = nnft_outputs_d,
+    .kernels_d = nnft_kernels_d,
+    .features_d = nnft_features_d,
+    .dot_d = nnft_dot_d,
+    .weighted_square_d = nnft_weighted_square_d,
 };

@@ -1,0 +1,158 @@
+"""Gaussian readouts integrated out: the law of the outputs of one network given its kernel and the training data.
+
+With readout weights N(0, C_W / n) and Gaussian noise of variance `ridge` on the targets, the outputs of a network with
+frozen hidden layers are Gaussian: mean K_* A^-1 y, covariance K_** - K_* A^-1 K_*^T, A = K + ridge, with K the
+network's own kernel (Rasmussen, Williams, *Gaussian Processes for Machine Learning*, eq. 2.25-2.26).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from nnft._kernels.library import compiled, kernels_d, normals_d
+from nnft._kernels.training import WORK, current
+from nnft._kernels.training_problem import RESTART, aligned
+
+
+@compiled()
+def triangular(matrix: Any) -> bool:
+    """Turn a symmetric matrix into its upper factor in place; False where it is not positive."""
+    size = matrix.shape[0]
+    for k in range(size):
+        pivot = matrix[k, k]
+        if not pivot > 0.0:
+            return False
+        root = np.sqrt(pivot)
+        row = matrix[k]
+        for j in range(k, size):
+            row[j] /= root
+        for i in range(k + 1, size):
+            factor, below = row[i], matrix[i]
+            for j in range(i, size):
+                below[j] -= factor * row[j]
+    return True
+
+
+@compiled()
+def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any) -> bool:
+    """Fill mean (E) and packed covariance of the points behind the training points.
+
+    packed: pairs of the kernel on training points (P, first) and evaluation points. Also returns in `mean` and
+    `covariance` nothing useful and False where the kernel plus ridge is singular.
+    """
+    points = targets.shape[0]
+    extra = mean.shape[0]
+    total = points + extra
+    upper = np.empty((points, points))
+    rest = np.empty((points, extra + 1))
+    q = 0
+    for a in range(total):
+        for b in range(a, total):
+            if b < points:
+                upper[a, b] = packed[q] + (ridge if a == b else 0.0)
+            elif a < points:
+                rest[a, b - points] = packed[q]
+            else:
+                i, j = a - points, b - points
+                covariance[i * extra - i * (i - 1) // 2 + j - i] = packed[q]
+            q += 1
+    for a in range(points):
+        rest[a, extra] = targets[a]
+    if not triangular(upper):
+        return False
+    for k in range(points):
+        row = rest[k]
+        for j in range(extra + 1):
+            row[j] /= upper[k, k]
+        for i in range(k + 1, points):
+            factor, below = upper[k, i], rest[i]
+            for j in range(extra + 1):
+                below[j] -= factor * row[j]
+    mean[:] = 0.0
+    for k in range(points):
+        row = rest[k]
+        q = 0
+        for i in range(extra):
+            mean[i] += row[i] * row[extra]
+            for j in range(i, extra):
+                covariance[q] -= row[i] * row[j]
+                q += 1
+    return True
+
+
+@compiled(parallel=True)
+def condition_all(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any, status: Any) -> None:
+    """`condition` for many networks: packed (M, pairs), mean (M, E), covariance (M, pairs of E), status (M)."""
+    for m in numba.prange(packed.shape[0]):
+        status[m] = 0 if condition(packed[m], targets, ridge, mean[m], covariance[m]) else 1
+
+
+@compiled(parallel=True)
+def condition_members(
+    problem: Any, joint: Any, plan: Any, readout: Any, theta: Any, extra: Any, mean: Any, covariance: Any
+) -> None:
+    """Law of the outputs of every member given its hidden layers; NaN where the kernel plus ridge is singular.
+
+    Parameters
+    ----------
+    problem, plan, theta, extra
+        See `nnft._kernels.training`.
+    joint : tuple
+        Header and data of the training points followed by the mesh, targets (P,), ridge.
+    readout : float64[2]
+        C_W / n and C_b of the last layer.
+    mean, covariance : float64[:, :]
+        (members, E), (members, E (E + 1) / 2); filled.
+    """
+    header, data, targets, ridge = joint
+    parameters = problem[1]
+    pairs = header[1] * (header[1] + 1) // 2
+    for m in numba.prange(theta.shape[0]):
+        work, place, packed = aligned(plan[WORK]), aligned(theta.shape[1]), np.empty(pairs)
+        current(problem, plan, theta[m], extra[m], work, place)
+        kernels_d(
+            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, place.ctypes.data, work.ctypes.data,
+            packed.ctypes.data, np.uintp(0),
+        )  # fmt: skip
+        for q in range(pairs):
+            packed[q] = readout[1] + readout[0] * packed[q]
+        if not condition(packed, targets, ridge, mean[m], covariance[m]):
+            mean[m] = np.nan
+
+
+@compiled(parallel=True)
+def posterior_draws(mean: Any, covariance: Any, key: int, first: int, draws: int, out: Any) -> None:
+    """Outputs drawn from Gaussian laws: mean (M, E), packed covariance, out (M, draws, E).
+
+    Networks are first .. first + M - 1; pivots that vanish give no noise.
+    """
+    extra = mean.shape[1]
+    groups = (extra + 15) // 16
+    for m in numba.prange(mean.shape[0]):
+        factor, normals = np.zeros((extra, extra)), np.empty(groups * 16)
+        q = 0
+        for i in range(extra):
+            for j in range(i, extra):
+                factor[i, j] = covariance[m, q]
+                q += 1
+        for k in range(extra):
+            row = factor[k]
+            root = np.sqrt(row[k]) if row[k] > 0.0 else 0.0
+            for j in range(k, extra):
+                row[j] = row[j] / root if root > 0.0 else 0.0
+            for i in range(k + 1, extra):
+                for j in range(i, extra):
+                    factor[i, j] -= row[i] * row[j]
+        tag = np.uint32(RESTART << 12)
+        for d in range(draws):
+            normals_d(
+                np.uint64(key), np.uint64(first + m), tag, np.uint64(d * groups), groups, normals.ctypes.data
+            )
+            for j in range(extra):
+                value = mean[m, j]
+                for k in range(j + 1):
+                    value += factor[k, j] * normals[k]
+                out[m, d, j] = value

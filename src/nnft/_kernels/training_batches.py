@@ -1,0 +1,74 @@
+"""Stochastic gradient descent of one network, batch after batch; and descent of the readout alone by its residuals.
+
+With frozen features phi only the readout a moves, and a step changes the residuals r_nu of all points by
+-step * factor * sum over the batch of r_mu * K_mu_nu, K_mu_nu = sum over features of mobility * phi_mu * phi_nu: P
+numbers a step instead of the width. The coefficients c_mu, the sum of all the moves of point mu, give the readout at
+any time: a_j = a_j(0) - mobility_j * sum over mu of c_mu * phi_mu_j. It is the same descent, in other variables.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnft._kernels.library import compiled
+from nnft._kernels.training_problem import ORDER, uniform_words
+
+CYCLIC, RANDOM, SHUFFLED = 0, 1, 2
+
+
+@compiled()
+def fill_order(key: int, member: int, order: int, epoch: int, points: int, taken: int, out: Any) -> None:
+    """Fill `out` with the points of one epoch in the order in which they are taken, `taken` of them."""
+    groups = (max(points, taken) + 31) // 32
+    line = np.empty(32, dtype=np.uint32)
+    if order != RANDOM:
+        for i in range(points):
+            out[i] = i
+    if order == CYCLIC:
+        return
+    for i in range(taken):
+        if i % 32 == 0:
+            uniform_words(key, member, ORDER, epoch * groups + i // 32, line)
+        word = np.uint64(line[i % 32])
+        if order == RANDOM:
+            out[i] = np.int64((word * np.uint64(points)) >> np.uint64(32))
+        else:
+            other = i + np.int64((word * np.uint64(points - i)) >> np.uint64(32))
+            out[i], out[other] = out[other], out[i]
+
+
+@compiled()
+def gather(header: Any, data: Any, chosen: Any, small: Any, out: Any) -> None:
+    """Copy chosen training points into the set of a smaller problem; header and small are the two headers."""
+    padded, short = header[2], small[2]
+    rows, stride = header[7], header[8]
+    last = 5 + 6 * (header[0] - 1)
+    targets = rows * padded + header[1] * stride
+    new_targets = rows * short + small[1] * stride
+    out[:] = 0.0
+    for k in range(chosen.shape[0]):
+        p = chosen[k]
+        for j in range(rows):
+            out[j * short + k] = data[j * padded + p]
+        for j in range(stride):
+            out[rows * short + k * stride + j] = data[rows * padded + p * stride + j]
+        for i in range(header[last]):
+            out[new_targets + i * short + k] = data[targets + i * padded + p]
+        out[new_targets + header[last] * short + k] = 1.0
+
+
+@compiled()
+def residual_step(kernel: Any, chosen: Any, scale: float, residuals: Any, moves: Any, picked: Any) -> None:
+    """One step of a batch of points on residuals (D, P) and coefficients (D, P)."""
+    points = kernel.shape[0]
+    for i in range(residuals.shape[0]):
+        r = residuals[i]
+        for k in range(chosen.shape[0]):
+            picked[k] = scale * r[chosen[k]]
+        for k in range(chosen.shape[0]):
+            row, amount = kernel[chosen[k]], picked[k]
+            moves[i, chosen[k]] += amount
+            for b in range(points):
+                r[b] -= amount * row[b]
