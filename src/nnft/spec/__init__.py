@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nnft.spec.data import DataSpec
+    from nnft.spec.dataset import Dataset
     from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
     from nnft.spec.inputs import InputsSpec
     from nnft.spec.mesh import Mesh
     from nnft.spec.network import NetworkSpec
     from nnft.spec.plan import RunPlan, plan_run
     from nnft.spec.run import RunSpec
+    from nnft.spec.training import TrainingSpec
+    from nnft.spec.training_resolution import TrainingResolution
 
 __all__ = [
+    "DataSpec",
+    "Dataset",
     "EnsembleSpec",
     "EstimateSpec",
     "InputsSpec",
@@ -21,10 +27,14 @@ __all__ = [
     "RunPlan",
     "RunSpec",
     "StoreSpec",
+    "TrainingResolution",
+    "TrainingSpec",
     "plan_run",
 ]
 
 _HOMES = {
+    "DataSpec": "data",
+    "Dataset": "dataset",
     "EnsembleSpec": "ensemble",
     "EstimateSpec": "ensemble",
     "InputsSpec": "inputs",
@@ -33,6 +43,8 @@ _HOMES = {
     "RunPlan": "plan",
     "RunSpec": "run",
     "StoreSpec": "ensemble",
+    "TrainingResolution": "training_resolution",
+    "TrainingSpec": "training",
     "plan_run": "plan",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nnft.spec.resolve import Resolution
 from nnft.spec.run import RunSpec
 from nnft.spec.sectors import pair_count
+from nnft.spec.training_resolution import TrainingResolution
 
 LANES = 16
 PROGRAM_BYTES_PER_TERM = 8
@@ -30,8 +31,9 @@ class RunPlan(Resolution):
         ``"float64"`` or ``"float32"``.
     blocks : int
         Number of blocks; network block b belongs to bin ``b % bins``.
-    accumulator_bytes, snapshot_bytes, fields_bytes : int
-        Accumulators of all bins; result file; kept outputs.
+    accumulator_bytes, flow_bytes, snapshot_bytes, fields_bytes : int
+        Accumulators of all bins; the same at every moment of a training that is recorded; result file;
+        kept outputs.
     memory_bytes, thread_bytes : int
         Peak memory with one thread, and what every further thread adds.
     fields_networks : int
@@ -50,6 +52,7 @@ class RunPlan(Resolution):
     precision: str
     blocks: int
     accumulator_bytes: int
+    flow_bytes: int
     thread_bytes: int
     memory_bytes: int
     snapshot_bytes: int
@@ -84,6 +87,8 @@ def plan_run(spec: RunSpec) -> RunPlan:
     points, dimension = spec.mesh().points.shape
     networks = spec.ensemble.networks
     accumulators = resolution.bins * resolution.components * 8
+    flow = accumulators * (resolution.training.snapshot_count if resolution.training else 0)
+    given = points * dimension * 8 + _data_bytes(spec)
     tables = _table_bytes(resolution)
     thread = _thread_bytes(spec, resolution, points, dimension)
     kept = networks if spec.store.fields == "all" else spec.store.fields
@@ -100,14 +105,23 @@ def plan_run(spec: RunSpec) -> RunPlan:
         precision=spec.ensemble.precision,
         blocks=blocks,
         accumulator_bytes=accumulators,
+        flow_bytes=flow,
         thread_bytes=thread,
-        memory_bytes=WORKING_MEMORY + accumulators + tables + thread + points * dimension * 8,
-        snapshot_bytes=SNAPSHOT_OVERHEAD + accumulators + tables // 2 + points * dimension * 8,
+        memory_bytes=WORKING_MEMORY + accumulators + flow + tables + thread + given,
+        snapshot_bytes=SNAPSHOT_OVERHEAD + accumulators + flow + tables // 2 + given,
         fields_networks=kept,
         fields_bytes=fields,
         seconds=networks * resolution.seconds_per_network,
         notes=_notes(spec, resolution, blocks),
     )
+
+
+def _data_bytes(spec: RunSpec) -> int:
+    """Bytes of the data of a training."""
+    if spec.training is None:
+        return 0
+    train, test, dimension, targets = spec.dataset().shape
+    return (train + test) * (dimension + targets) * 8
 
 
 def _table_bytes(resolution: Resolution) -> int:
@@ -120,7 +134,9 @@ def _table_bytes(resolution: Resolution) -> int:
 
 
 def _thread_bytes(spec: RunSpec, resolution: Resolution, points: int, dimension: int) -> int:
-    """Bytes of one thread: lanes of partial products, its block's sums, one network."""
+    """Bytes of one thread: lanes of partial products, its block's sums, one network or one in training."""
+    if resolution.training is not None:
+        return _training_bytes(spec, resolution, resolution.training, points)
     highest = spec.estimate.correlators[-1]
     kept = sum(sector.components for sector in resolution.sectors if sector.order < highest)
     slots = 1 + pair_count(points) * spec.network.layers + resolution.outputs * points + kept
@@ -128,6 +144,18 @@ def _thread_bytes(spec: RunSpec, resolution: Resolution, points: int, dimension:
     widest = max((dimension, *spec.network.widths))
     network = (2 * widest * points + 2 * points * points) * 8
     return slots * LANES * 8 + resolution.components * 8 + network + drawn
+
+
+def _training_bytes(spec: RunSpec, resolution: Resolution, training: TrainingResolution, points: int) -> int:
+    """Bytes of a thread that trains: states of its block, a gradient and a proposal, layers of all points."""
+    states = training.member_bytes * (resolution.block_size * training.chains + 2)
+    neurons = sum(spec.network.widths) + spec.network.outputs
+    kernels = 0
+    if training.algorithm == "exact":
+        states, kernels = training.member_bytes, 3 * (points + training.train_points) ** 2
+    layers = 2 * neurons * (training.train_points + training.test_points + points)
+    sums = resolution.components * (1 + training.snapshot_count)
+    return states + (layers + kernels + sums) * 8
 
 
 def _notes(spec: RunSpec, resolution: Resolution, blocks: int) -> tuple[str, ...]:
@@ -138,6 +166,10 @@ def _notes(spec: RunSpec, resolution: Resolution, blocks: int) -> tuple[str, ...
         notes.append(f"{resolution.bins} bins instead of {spec.estimate.bins}: {resolution.bins_reason}")
     if blocks < resolution.bins:
         notes.append(f"only {blocks} of {resolution.bins} bins are filled: error bars are rough or missing")
+    if resolution.training is not None:
+        if resolution.training.algorithm == "gradient-flow":
+            notes.append("the time of gradient-flow is a guess: it depends on how stiff the data are")
+        return tuple(notes)
     if spec.network.outputs > 1 and resolution.outputs == 1 and spec.estimate.correlators[-1] > 2:
         notes.append("correlators of one output only; estimate.outputs asks for several")
     return tuple(notes)

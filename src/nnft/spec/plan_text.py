@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
+from nnft.spec.training_text import training_rows
 
 CONVENTIONS = "weights N(0, C_W / fan_in), biases N(0, C_b), output = last pre-activation"
 
@@ -46,6 +47,7 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
         ("method", f"{plan.method}: {plan.method_reason}"),
         ("estimator", f"{plan.estimator}: {plan.estimator_reason}"),
         *_deformation_rows(spec, plan),
+        *_training_rows(spec, plan),
         *estimates,
         ("outputs in a correlator", str(plan.outputs)),
         ("bins", f"{plan.bins} ({plan.bins_reason})"),
@@ -61,6 +63,17 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
         ("digest", spec.digest()),
         *(("note", note) for note in plan.notes),
     ]
+
+
+def _training_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
+    """What is known about the training, if there is one."""
+    if plan.training is None:
+        return []
+    rows = training_rows(plan.training, spec.dataset(), plan.layers)
+    if plan.training.algorithm != "exact":
+        state = f"{bytes_text(plan.training.member_bytes)} for the state of a chain"
+        rows.append(("memory of training", f"{state}, {bytes_text(plan.flow_bytes)} for all snapshots"))
+    return rows
 
 
 def _deformation_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:

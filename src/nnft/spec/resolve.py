@@ -11,6 +11,7 @@ from nnft.spec.ensemble import FEWEST_BINS, EnsembleSpec, EstimateSpec
 from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line
 from nnft.spec.sectors import Sector, all_sectors, layer_components, pair_count
+from nnft.spec.training_resolution import TrainingResolution
 
 BINS_MEMORY = 2**30
 LARGEST_BINS_MEMORY = 2**32
@@ -21,6 +22,7 @@ MOST_POINTS_ORDER_8 = 4
 LANES = 8
 NORMALS_PER_SECOND = 2.5e8
 MULTIPLY_ADDS_PER_SECOND = 5e9
+TRAINING_OPERATIONS_PER_SECOND = 2e10
 BLOCK_SECONDS = 0.25
 LARGEST_AUTO_BLOCK = 4096
 
@@ -53,6 +55,8 @@ class Resolution:
         Components of the layer statistics beyond those of the correlators.
     normals_per_network, multiply_adds_per_network : int
         Cost of one network.
+    training : TrainingResolution or None
+        How the networks are trained; None for the ensemble of the prior.
     """
 
     method: str
@@ -69,22 +73,32 @@ class Resolution:
     layer_components: int
     normals_per_network: int
     multiply_adds_per_network: int
+    training: TrainingResolution | None
 
     @property
     def components(self) -> int:
-        """Numbers that one bin accumulates."""
-        weights = WEIGHT_COMPONENTS if self.readouts else 0
-        return sum(sector.components for sector in self.sectors) + self.layer_components + weights
+        """Numbers that one bin accumulates; those of a snapshot of the training are as many."""
+        extra = WEIGHT_COMPONENTS if self.readouts else 0
+        if self.training is not None:
+            extra = self.training.variance_components
+        return sum(sector.components for sector in self.sectors) + self.layer_components + extra
 
     @property
     def seconds_per_network(self) -> float:
         """Nominal time of one network on one core."""
+        if self.training is not None:
+            return training_seconds(self.normals_per_network, self.multiply_adds_per_network)
         return network_seconds(self.normals_per_network, self.multiply_adds_per_network)
 
 
 def network_seconds(normals: int, multiply_adds: int) -> float:
     """Return the nominal time of one network on one core, in seconds."""
     return normals / NORMALS_PER_SECOND + multiply_adds / MULTIPLY_ADDS_PER_SECOND
+
+
+def training_seconds(normals: int, multiply_adds: int) -> float:
+    """Return the nominal time of training one network on one core, in seconds."""
+    return normals / NORMALS_PER_SECOND + 2 * multiply_adds / TRAINING_OPERATIONS_PER_SECOND
 
 
 def resolve(
@@ -125,12 +139,12 @@ def resolve(
         in_layers = layer_components(points, network.layers, layer_pairs, conditional, found)
     components = sum(sector.components for sector in found) + in_layers
     bins, bins_reason = _bins(estimate, components, found, points, in_layers)
-    method, method_reason = _method(network, ensemble, points, dimension)
+    method, method_reason = cheaper_method(network, ensemble, points, dimension)
     readouts = 0
     if deformation is not None:
         readouts = _readouts(deformation, network, method, points, dimension, found)
     read_out = {"direct": outputs, "reweighted": readouts * network.outputs}.get(estimator, 0)
-    normals, sampler_adds = _sampler_cost(network, method, points, dimension, read_out)
+    normals, sampler_adds = sampler_cost(network, method, points, dimension, read_out)
     adds = sampler_adds + max(1, readouts) * _accumulation_cost(found) + in_layers
     return Resolution(
         method=method,
@@ -147,6 +161,7 @@ def resolve(
         layer_components=in_layers,
         normals_per_network=normals,
         multiply_adds_per_network=adds,
+        training=None,
     )
 
 
@@ -201,7 +216,10 @@ def _padded(length: int) -> int:
     return -(-length // LANES) * LANES
 
 
-def _method(network: NetworkSpec, ensemble: EnsembleSpec, points: int, dimension: int) -> tuple[str, str]:
+def cheaper_method(
+    network: NetworkSpec, ensemble: EnsembleSpec, points: int, dimension: int
+) -> tuple[str, str]:
+    """Return how a network is drawn, and why."""
     collapsed = _collapsed_normals(network, points)
     explicit = _explicit_normals(network, dimension)
     counts = f"{collapsed} normals a network collapsed, {explicit} explicit"
@@ -250,8 +268,8 @@ def _readouts(
     if deformation.readouts != "auto":
         readouts = deformation.readouts
     else:
-        hidden = network_seconds(*_sampler_cost(network, method, points, dimension, 0))
-        normals, adds = _sampler_cost(network, method, points, dimension, network.outputs)
+        hidden = network_seconds(*sampler_cost(network, method, points, dimension, 0))
+        normals, adds = sampler_cost(network, method, points, dimension, network.outputs)
         one = network_seconds(normals, adds + _accumulation_cost(found)) - hidden
         best = math.sqrt(min(network.widths, default=1) * hidden / one)
         readouts = FEWEST_AUTO_READOUTS
@@ -266,7 +284,7 @@ def _readouts(
     return readouts
 
 
-def _sampler_cost(
+def sampler_cost(
     network: NetworkSpec, method: str, points: int, dimension: int, read_out: int
 ) -> tuple[int, int]:
     """Return normals and multiply-adds of drawing one network of which `read_out` outputs are drawn."""

@@ -12,16 +12,23 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 
+from nnft.errors import UsageError
 from nnft.spec.card import parse_card, read_card
+from nnft.spec.dataset import Dataset, load_dataset
 from nnft.spec.deformation import POWERS, DeformationSpec, Interaction
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.fields import Integer, Table
 from nnft.spec.inputs import InputsSpec
-from nnft.spec.mesh import Mesh, ReadDataset, make_mesh, resolve_mesh
+from nnft.spec.mesh import Mesh, make_mesh, resolve_mesh
 from nnft.spec.network import NetworkSpec
+from nnft.spec.point_files import ReadDataset
 from nnft.spec.problems import card_error, line, mistake, shown
 from nnft.spec.resolve import Resolution, resolve
 from nnft.spec.toml_text import toml_text
+from nnft.spec.trained_run import resolve_trained
+from nnft.spec.training import TrainingSpec
+from nnft.spec.training_checks import check_estimate, check_training
+from nnft.spec.training_keys import training_table, training_values
 
 CARD_VERSION = 1
 HIGHEST_DEFORMED_ORDER = 6
@@ -37,7 +44,9 @@ class RunSpec(Table):
     network : NetworkSpec
     inputs : InputsSpec
     ensemble : EnsembleSpec
+    training : TrainingSpec or None
     estimate : EstimateSpec
+        With a training `layers` is false: the metrics of hidden layers are not estimated.
     deformation : DeformationSpec or None
     store : StoreSpec
     """
@@ -46,6 +55,7 @@ class RunSpec(Table):
     network: NetworkSpec = Field(description="a table [network]")
     inputs: InputsSpec = Field(description="a table [inputs]")
     ensemble: EnsembleSpec = Field(description="a table [ensemble]")
+    training: TrainingSpec | None = Field(None, description="a table [training]")
     estimate: EstimateSpec = Field(default_factory=EstimateSpec, description="a table [estimate]")
     deformation: DeformationSpec | None = Field(None, description="a table [deformation]")
     store: StoreSpec = Field(default_factory=StoreSpec, description="a table [store]")
@@ -53,6 +63,7 @@ class RunSpec(Table):
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _read_dataset: ReadDataset | None = PrivateAttr(default=None)
     _mesh: Mesh | None = PrivateAttr(default=None)
+    _dataset: Dataset | None = PrivateAttr(default=None)
 
     @field_validator("version")
     @classmethod
@@ -61,6 +72,23 @@ class RunSpec(Table):
             what = "card of a newer version" if value > CARD_VERSION else "unknown version"
             raise mistake(what, f"supported: {CARD_VERSION}", shown(value))
         return value
+
+    @field_validator("training")
+    @classmethod
+    def _fits_the_networks(cls, value: TrainingSpec | None, info: ValidationInfo) -> TrainingSpec | None:
+        network, ensemble = info.data.get("network"), info.data.get("ensemble")
+        if value is not None and network is not None and ensemble is not None:
+            check_training(value, network, ensemble)
+        return value
+
+    @field_validator("estimate")
+    @classmethod
+    def _fits_the_training(cls, value: EstimateSpec, info: ValidationInfo) -> EstimateSpec:
+        training, network = info.data.get("training"), info.data.get("network")
+        if training is None or network is None:
+            return value
+        check_estimate(value, training, network.layers)
+        return value.model_copy(update={"layers": False})
 
     @field_validator("estimate")
     @classmethod
@@ -79,6 +107,8 @@ class RunSpec(Table):
         estimate = info.data.get("estimate")
         if value is None or estimate is None:
             return value
+        if info.data.get("training") is not None:
+            raise mistake("contradiction", "leave out one of the tables", "[training] and [deformation]")
         if estimate.estimator == "conditional":
             advice = "weights are functions of the outputs: leave out estimate.estimator"
             raise mistake("contradiction", advice, "estimate.estimator conditional")
@@ -125,6 +155,7 @@ class RunSpec(Table):
         *,
         folder: str | Path | None = None,
         points: ArrayLike | None = None,
+        dataset: Dataset | None = None,
         read_dataset: ReadDataset | None = None,
         name: str = "card",
     ) -> Self:
@@ -138,6 +169,8 @@ class RunSpec(Table):
             Where relative names in ``inputs.file`` start from; the working directory when left out.
         points : array_like, shape (P, d), optional
             The input points after scaling, as a result file keeps them; nothing is read then.
+        dataset : Dataset, optional
+            The data of the training, as a result file keeps them; nothing is read or drawn then.
         read_dataset : callable, optional
             See `from_card`.
         name : str, optional
@@ -152,6 +185,7 @@ class RunSpec(Table):
         spec = cls.from_dict(card, folder=folder, read_dataset=read_dataset, name=name)
         if points is not None:
             spec._mesh = make_mesh(points, "points of the result file", spec.inputs.sha256)
+        spec._dataset = dataset
         return spec
 
     @classmethod
@@ -195,10 +229,31 @@ class RunSpec(Table):
             self._mesh = resolve_mesh(self.inputs, self._folder, self._read_dataset)
         return self._mesh
 
+    def dataset(self) -> Dataset:
+        """Return the data of the training; read or drawn at the first call and kept.
+
+        Raises
+        ------
+        CardError
+            The data do not fit the table.
+        DataFileError
+            Their file cannot be used.
+        UsageError
+            The run has no training.
+        """
+        if self.training is None:
+            raise UsageError("no data in the specification: got no table [training]; give one")
+        if self._dataset is None:
+            self._dataset = load_dataset(self.training.data, self._folder, self._read_dataset)
+        return self._dataset
+
     @cached_property
     def resolution(self) -> Resolution:
         """Every choice that the card leaves to ``auto``, decided."""
         points, dimension = self.mesh().points.shape
+        if self.training is not None:
+            tables = self.network, self.ensemble, self.estimate
+            return resolve_trained(*tables, points, dimension, self.training, self.dataset())
         self.interaction()
         return resolve(self.network, self.ensemble, self.estimate, points, dimension, self.deformation)
 
@@ -259,6 +314,8 @@ class RunSpec(Table):
             "estimate.layer_pairs": resolution.layer_pairs,
             "store.fields": self.store.fields,
         }
+        if resolution.training is not None:
+            values |= training_values(resolution.training, self.dataset())
         interaction = self.interaction()
         if interaction is not None:  # a card without one keeps the digest that it always had
             couplings = zip(POWERS, interaction.couplings.tolist(), strict=True)
@@ -310,6 +367,8 @@ class RunSpec(Table):
             "ensemble": ensemble,
             "estimate": estimate,
         }
+        if self.training is not None:
+            card["training"] = training_table(self.training, self.dataset())
         interaction = self.interaction()
         if self.deformation is not None and interaction is not None:
             decided = {"cell": interaction.cell, "readouts": resolution.readouts}

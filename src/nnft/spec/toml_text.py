@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def toml_text(card: Mapping[str, object]) -> str:
-    """Return TOML of plain keys followed by tables of plain keys.
+    """Return TOML of plain keys followed by tables.
 
     Parameters
     ----------
     card : mapping
-        Values are numbers, text, booleans, sequences of these, or one level of mappings. Numbers come back
-        with the same bits.
+        Values are numbers, text, booleans, sequences of these, or mappings of the same, to any depth. Numbers
+        come back with the same bits.
     """
-    plain = {key: value for key, value in card.items() if not isinstance(value, Mapping)}
-    parts = ["\n".join(f"{key} = {_value(value)}" for key, value in plain.items())] if plain else []
-    for name, table in card.items():
-        if isinstance(table, Mapping):
-            parts.append(
-                "\n".join([f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items())])
-            )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(_tables(card, "")) + "\n"
+
+
+def _tables(card: Mapping[str, object], name: str) -> Iterator[str]:
+    """Yield the text of a table, then those of the tables in it."""
+    plain = [f"{key} = {_value(value)}" for key, value in card.items() if not isinstance(value, Mapping)]
+    lines = [f"[{name}]", *plain] if name else plain
+    if lines:
+        yield "\n".join(lines)
+    for key, value in card.items():
+        if isinstance(value, Mapping):
+            yield from _tables(value, f"{name}.{key}" if name else key)
 
 
 def _value(value: object) -> str:

@@ -12,6 +12,7 @@ from nnft.errors import CardError
 from nnft.spec.dataset import Dataset
 from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line, shown
+from nnft.spec.sectors import pair_count
 from nnft.spec.training import DESCENTS, SAMPLERS, TrainingSpec
 
 ROW_PADDING = 8
@@ -77,6 +78,8 @@ class TrainingResolution:
         State of one chain of one network.
     gradients_per_member : int
         Gradients of one chain; an estimate for gradient-flow.
+    variance_components : int
+        Components of the variances given the hidden layers, for ``"trained-conditional"``, else 0.
     """
 
     algorithm: str
@@ -116,6 +119,7 @@ class TrainingResolution:
     parameters: int
     member_bytes: int
     gradients_per_member: int
+    variance_components: int
 
     @property
     def snapshot_count(self) -> int:
@@ -124,7 +128,7 @@ class TrainingResolution:
 
 
 def resolve_training(
-    training: TrainingSpec, network: NetworkSpec, data: Dataset, estimator: str
+    training: TrainingSpec, network: NetworkSpec, data: Dataset, estimator: str, mesh_points: int
 ) -> TrainingResolution:
     """Decide everything that the table leaves open.
 
@@ -135,6 +139,8 @@ def resolve_training(
     data : Dataset
     estimator : str
         ``"auto"``, ``"direct"`` or ``"conditional"``, as the card asks.
+    mesh_points : int
+        Number of input points on which the trained networks are looked at.
 
     Raises
     ------
@@ -185,6 +191,7 @@ def resolve_training(
         parameters=parameter_count(network, dimension),
         member_bytes=_member_bytes(training, network, dimension),
         gradients_per_member=_gradients(training, filled, steps, time, factor * points),
+        variance_components=pair_count(mesh_points) if kind == "trained-conditional" else 0,
     )
 
 
@@ -317,13 +324,13 @@ def _gradients(
 ) -> int:
     """Gradients of one chain.
 
-    Gradient flow takes steps that its tolerance allows at the start and its largest rate, of the order of 2 c P,
-    at the end.
+    Gradient flow takes steps that its tolerance allows at the start and its largest rate, of the order of
+    2 c P, at the end.
     """
     if training.algorithm == "gradient-flow":
-        taken = 50.0 * (1e-6 / filled["tolerance"]) ** 0.2 + min(2.0 * curvature * time / 3.0, 1e12)
+        taken: float = 50.0 * (1e-6 / filled["tolerance"]) ** 0.2 + min(2.0 * curvature * time / 3.0, 1e12)
         return STAGES * math.ceil(taken)
     if training.algorithm == "exact":
         return 0
-    per_step = filled["leapfrog_steps"] if training.algorithm == "hmc" else 1
+    per_step = int(filled.get("leapfrog_steps", 1))
     return steps * per_step + (0 if training.algorithm in DESCENTS else 1)

@@ -1,0 +1,62 @@
+"""What a training demands of the other tables of a card."""
+
+from __future__ import annotations
+
+from nnft.spec.ensemble import EnsembleSpec, EstimateSpec
+from nnft.spec.network import NetworkSpec
+from nnft.spec.problems import mistake, shown
+from nnft.spec.training import DESCENTS, TrainingSpec
+
+HIGHEST_TRAINED_ORDER = 6
+
+
+def check_training(training: TrainingSpec, network: NetworkSpec, ensemble: EnsembleSpec) -> None:
+    """Refuse a training that does not fit the networks or how they are drawn.
+
+    Raises
+    ------
+    PydanticCustomError
+        One line for the first contradiction.
+    """
+    layers = network.layers
+    trainable = training.trainable_layers(layers)
+    if trainable[-1] > layers:
+        advice = f"allowed: 1 to {layers}, the layers of network.widths and the output"
+        raise mistake("no such layer", advice, str(trainable[-1]), f"trainable[{len(trainable) - 1}]")
+    if training.algorithm == "exact" and trainable != (layers,):
+        raise mistake("contradiction", 'exact needs trainable = "readout"', shown(trainable), "trainable")
+    if training.observe >= network.outputs:
+        advice = f"allowed: 0 to {network.outputs - 1}, the outputs of the network"
+        raise mistake("contradiction", advice, str(training.observe), "observe")
+    if ensemble.precision == "float32":
+        advice = "training is done in float64: leave out ensemble.precision"
+        raise mistake("contradiction", advice, "ensemble.precision float32")
+    if ensemble.method == "collapsed" and training.algorithm != "exact":
+        advice = "training needs the weights: leave out ensemble.method"
+        raise mistake("contradiction", advice, "ensemble.method collapsed")
+    if training.decays:
+        for layer in trainable:
+            if network.weight_variances[layer - 1] == 0.0:
+                advice = f"weight decay T / variance needs network.weight_variance above 0 in layer {layer}"
+                raise mistake("contradiction", advice, f"layer {layer} of variance 0", "trainable")
+
+
+def check_estimate(estimate: EstimateSpec, training: TrainingSpec, layers: int) -> None:
+    """Refuse estimates that a trained ensemble does not have.
+
+    Raises
+    ------
+    PydanticCustomError
+        One line for the first contradiction.
+    """
+    if estimate.correlators[-1] > HIGHEST_TRAINED_ORDER:
+        advice = f"allowed: up to {HIGHEST_TRAINED_ORDER} with [training]"
+        raise mistake("contradiction", advice, f"order {estimate.correlators[-1]}", "correlators")
+    if estimate.estimator != "conditional":
+        return
+    if training.algorithm in DESCENTS:
+        advice = f"the readout after {training.algorithm} has no known law: use direct"
+        raise mistake("contradiction", advice, "'conditional'", "estimator")
+    if layers not in training.trainable_layers(layers):
+        advice = f"layer {layers}, the readout, is not in training.trainable: use direct"
+        raise mistake("contradiction", advice, "'conditional'", "estimator")
