@@ -131,14 +131,15 @@ class CorrelatorEstimator:
                 f"block does not fit the estimator: got bin {bin_index}, count {count}, shape {sums.shape}; "
                 f"use {len(self.counts)} bins of {self.layout.n_sums} sums"
             )
+        self._own()
         self.counts[bin_index] += count
-        self._own_sums()
         for name, stored in self.sums.items():
             stored[bin_index] += sums[self.layout.slices[name]]
 
-    def _own_sums(self) -> None:
-        """Copy sums that belong to someone else, before they are written to."""
+    def _own(self) -> None:
+        """Copy counts and sums that belong to someone else, before they are written to."""
         if self._borrowed:
+            self.counts = self.counts.copy()
             self.sums = {name: stored.copy() for name, stored in self.sums.items()}
             self._borrowed = False
 
@@ -160,8 +161,8 @@ class CorrelatorEstimator:
                 "estimators do not belong together in merge: got different layouts, bins, shifts or draws; "
                 "merge only shards of one specification"
             )
+        self._own()
         self.counts += other.counts
-        self._own_sums()
         for name, added in other.sums.items():
             self.sums[name] += added
 
@@ -390,7 +391,9 @@ class CorrelatorEstimator:
             )
         except (ValueError, UsageError) as error:
             raise unusable(error) from error
-        estimator.sums.update(stored.sums)
-        estimator.counts = stored.counts
-        estimator._borrowed = True
+        estimator.borrow(stored.counts, stored.sums)
         return estimator
+
+    def borrow(self, counts: npt.NDArray[np.int64], sums: dict[str, FloatArray]) -> None:
+        """Take counts and sums that lie elsewhere; they are copied before anything is added."""
+        self.counts, self.sums, self._borrowed = counts, sums, True
