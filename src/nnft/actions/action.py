@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nnft.actions.couplings import Cumulants, Frame, coupling_tables
 from nnft.actions.source import CumulantSource, chosen_points, require_bins, require_orders
 from nnft.actions.spectrum import Spectrum, kernel_spectrum
-from nnft.actions.symmetric import component_count, components, dense_places
+from nnft.actions.symmetric import component_count, components, dense_places, multiplicities
 from nnft.errors import UsageError, shorten
 from nnft.estimators.index_table import IndexArray
 from nnft.estimators.replicated import Replicated
@@ -46,10 +46,11 @@ def action(
     ----------
     run : Run
         An opened result file, or anything that gives connected correlators with replicates. The action is
-        that of one output, all other outputs and points integrated out.
+        that of one output, all other outputs and points integrated out. Of trained networks, which have a
+        mean, it is the even part of the action of psi = f - <f>; see `Action.skewness` for what is left out.
     order : int, optional
         4: couplings at leading order, 1/N. 6: through the next order, 1/N^2, which needs the correlator of
-        order 6. The highest that the run allows if not given.
+        order 6 and a field without odd correlators. The highest that the run allows if not given.
     points : sequence of int, optional
         Input points to keep; all if not given. The others are integrated out.
     modes : int, optional
@@ -66,7 +67,8 @@ def action(
     Raises
     ------
     UsageError
-        If the order is not 4 or 6, or points, modes or cut are impossible.
+        If the order is not 4 or 6, or 6 for a field with odd correlators, or points, modes or cut are
+        impossible.
     DataFileError
         If the run has not the correlators.
     NumericalError
@@ -75,8 +77,14 @@ def action(
     if order not in (None, 4, 6):
         raise UsageError(f"unknown order of an action: got {shorten(order)}; use 4 or 6")
     chosen = chosen_points(run, points)
+    odd = 3 in run.orders
+    if odd and order == 6:
+        raise UsageError(
+            "no action of order 6 of a field with a mean: got odd correlators, whose products belong to "
+            "that order and are left out; use order 4"
+        )
     if order is None:
-        order = 6 if 6 in run.orders and len(chosen) <= LARGEST_SEXTIC else 4
+        order = 6 if 6 in run.orders and len(chosen) <= LARGEST_SEXTIC and not odd else 4
     require_orders(run, (2, 4, 6)[: order // 2], f"an action of order {order}")
     kernel = kernel_replicates(run, chosen)
     require_bins(kernel, "an action")
@@ -93,7 +101,18 @@ def action(
     tables = coupling_tables(cumulants, frame, threads, reuse=True)
     cell = mesh_cell(run)
     deformed = "deformation" in run.card
-    return Action(order, chosen, run.points[chosen], kernel, spectrum, frame, tables, cell, deformed)
+    cubic = mode_skewness(run, chosen, spectrum, frame.modes.shape[1]) if odd else None
+    return Action(order, chosen, run.points[chosen], kernel, spectrum, frame, tables, cell, deformed, cubic)
+
+
+def mode_skewness(run: CumulantSource, points: IndexArray, spectrum: Spectrum, count: int) -> Replicated:
+    """Return kappa_3(i, i, i) / s_i^(3/2) of the first `count` modes, values of shape (1 + B, count)."""
+    three = packed_replicates(run, 3, points)
+    vectors = spectrum.vectors[components(len(points), 3), :count]
+    weights = multiplicities(len(points), 3)[:, None] * vectors.prod(axis=1)
+    in_modes = np.einsum("bm,mi->bi", three.values, weights)
+    values = in_modes / spectrum.eigenvalues.values[:, :count] ** 1.5
+    return Replicated(values, three.bin_counts, three.n_networks)
 
 
 def _reported(kept: int, order: int) -> int:
@@ -151,6 +170,8 @@ class Action:
         Volume of a mesh cell, for inputs on a grid.
     deformed : bool
         Whether the ensemble is a deformed one, whose cumulants need not fall with the width.
+    cubic : Replicated or None
+        Skewness of the reported modes; None for a field without odd correlators.
     """
 
     order: int
@@ -162,6 +183,7 @@ class Action:
     tables: dict[str, Replicated]
     cell: float | None
     deformed: bool = False
+    cubic: Replicated | None = None
 
     @property
     def networks(self) -> int:
@@ -250,6 +272,16 @@ class Action:
         values = table.values[:, same] * self.spectrum.eigenvalues.values[:, :count] ** 2
         modes = np.arange(count, dtype=np.int32)[:, None]
         return Replicated(values, table.bin_counts, table.n_networks).estimate(modes)
+
+    def skewness(self) -> Estimate | None:
+        """Return kappa_3(iii) / s_i^(3/2) of every reported mode; None for a field without odd correlators.
+
+        The cubic coupling that it stands for is left out. In trained networks kappa_3 is of order 1/N: the
+        quadratic and quartic couplings change at the next order only, lambda_iiii s_i^2 by 3 skewness^2.
+        """
+        if self.cubic is None:
+            return None
+        return self.cubic.estimate(np.arange(self.reported_modes, dtype=np.int32)[:, None])
 
     def continuum(self, name: str) -> Estimate:
         """Return a table on the mesh with continuum normalisation.

@@ -40,7 +40,7 @@ def action_record(action: Action, covariance: bool = False) -> dict[str, Any]:
     -------
     dict
         Convention, points, spectrum with the cut and its effect, and all tables: ``indices``, ``value``,
-        ``stderr``, ``unreliable``.
+        ``stderr``, ``unreliable``. The skewness of the modes of a field with odd correlators, else None.
     """
     spectrum = action.spectrum
     eigen = spectrum.eigenvalues.estimate(np.arange(len(action.points), dtype=np.int32)[:, None])
@@ -74,6 +74,8 @@ def action_record(action: Action, covariance: bool = False) -> dict[str, Any]:
     reduced = action.reduced_quartic()
     state["reduced_quartic"] = _listed(reduced, np.arange(len(reduced.value)))
     state["largest_change"] = _largest_change(action)
+    skewness = action.skewness()
+    state["skewness"] = None if skewness is None else _listed(skewness, np.arange(len(skewness.value)))
     return state
 
 
@@ -186,6 +188,7 @@ def action_text(state: dict[str, Any], source: str) -> str:
         f"order {state['order']}: couplings through {through}; one output, all else integrated out"
         + ("; a deformed run: orders are powers of its cumulants" if state["deformed"] else ""),
         state["convention"],
+        *_odd_lines(state),
         f"spectrum   {spectrum['kept']} of {len(points)} modes kept ({spectrum['reason']}), "
         f"condition number {spectrum['condition_number']:.3g}, "
         f"share of the variance dropped {spectrum['dropped_variance']:.2g}",
@@ -254,6 +257,23 @@ def _mode_lines(state: dict[str, Any]) -> list[str]:
         eigenvalue = number_with_error(spectrum["eigenvalues"][mode], spectrum["stderr"][mode] or 0.0)
         lines.append(f"  {mode:3d}  {eigenvalue.rjust(16)}  {_cell(reduced, mode).rjust(16)}")
     return lines
+
+
+def _odd_lines(state: dict[str, Any]) -> list[str]:
+    """Return what is left out of the action of a field that has a mean."""
+    skewness = state.get("skewness")  # not in records of earlier versions
+    if skewness is None:
+        return []
+    sizes = [abs(value or 0.0) for value in skewness["value"]]
+    mode = sizes.index(max(sizes))
+    change = 3.0 * sizes[mode] ** 2
+    quartic = max((abs(value) for value in state["reduced_quartic"]["value"] if value is not None), default=0)
+    return [
+        "field psi = f - <f>: the odd correlator G3 is left out, and with it a cubic coupling",
+        f"{'! ' if change > LARGEST_CHANGE * quartic else ''}largest skewness of a mode "
+        f"{_cell(skewness, mode)} (mode {mode}): its square would add {change:.2g} to lambda_iiii s_i^2, "
+        f"which reaches {quartic:.2g}",
+    ]
 
 
 def _series_warnings(state: dict[str, Any]) -> list[str]:

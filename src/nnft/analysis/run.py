@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nnft.errors import UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.insertion import deformation_weights
 from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
@@ -23,6 +24,9 @@ from nnft.estimators.reweighting import EffectiveSampleSize
 from nnft.store.reader import StoredRun, read_run
 
 FloatArray = npt.NDArray[np.float64]
+
+BESIDE_THE_SUMS = ("flow/", "observables/")
+"""Accumulators of a training that are not those of the final correlators."""
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
@@ -113,6 +117,12 @@ class Run:
         found: dict[str, Any] | None = self.card.get("deformation")
         return found
 
+    @cached_property
+    def training(self) -> dict[str, Any] | None:
+        """The card's table of the training, resolved, or None: all averages are those of trained networks."""
+        found: dict[str, Any] | None = self.card.get("training")
+        return found
+
     @property
     def effective_sample_size(self) -> EffectiveSampleSize | None:
         """How many networks of equal weight a deformed ensemble is worth; None without a deformation."""
@@ -133,7 +143,15 @@ class Run:
     @cached_property
     def estimator(self) -> CorrelatorEstimator:
         """The estimator behind all results, with its bins."""
-        return CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(self.stored.accumulators))
+        stored = self.stored.accumulators
+        arrays = {name: stored[name] for name in stored if not name.startswith(BESIDE_THE_SUMS)}
+        return CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | arrays)
+
+    @cached_property
+    def flow(self) -> FlowEstimator | None:
+        """Correlators at every snapshot of the training, or None: ``flow.at(s)`` has what `estimator` has."""
+        stored = self.stored.accumulators
+        return FlowEstimator.from_arrays(stored) if "flow/count" in stored else None
 
     def connected(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
         """Return the connected correlator (joint cumulant) of `order` outputs.
@@ -141,7 +159,8 @@ class Run:
         Parameters
         ----------
         order : int
-            2, 4, 6 or 8, as far as the card asked for it.
+            2, 4, 6 or 8, as far as the card asked for it; for trained networks, which have a mean, every
+            order from 1 (the mean) on.
         outputs : sequence of int or str, optional
             Output label of each field, such as ``"0011"``; one and the same output if not given.
 
@@ -179,6 +198,20 @@ class Run:
     def excess_kurtosis(self) -> Estimate:
         """Return kappa_4(aaaa) / G_2(aa)^2 for every point."""
         return self.estimator.excess_kurtosis()
+
+    def within(self) -> Estimate:
+        """Return E[C_ab]: the part of the two-point function of trained networks within one network.
+
+        Raises
+        ------
+        UsageError
+            If the output has no covariance given the network, as only a Gaussian posterior has.
+        """
+        return self.estimator.within()
+
+    def between(self) -> Estimate:
+        """Return Cov(m_a, m_b), the part between networks; see `within`."""
+        return self.estimator.between()
 
     def kernel(self, layer: int) -> LayerKernel:
         """Return the two-point function of a layer's pre-activations and the four-point vertex.

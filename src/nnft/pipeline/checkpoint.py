@@ -166,6 +166,10 @@ def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[
             found[f"moment_{table.order}{suffix}"] = _record(moment, layout.kind, table.order, table.pattern)
     if "S4:0000" in layout.tables and networks >= samples_needed(layout.kind, 4):
         found["excess_kurtosis"] = _record(estimator.excess_kurtosis(), layout.kind, 4, (0, 0, 0, 0))
+    if layout.kind == "trained-conditional" and networks:
+        found["covariance_within"] = _record(estimator.within(), layout.kind, 2, (0, 0))
+        if "S2:00" in layout.tables and networks >= samples_needed(layout.kind, 2):
+            found["covariance_between"] = _record(estimator.between(), layout.kind, 2, (0, 0))
     kind = "reweighted" if size is not None else "conditional"
     for layer in layout.layers if networks >= 2 else ():
         kernel = estimator.layer_kernel(layer)
