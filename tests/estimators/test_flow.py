@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensembles import block_sums, estimate_samples
+from ensembles import block_sums, estimate_samples, packed
+from nnft._kernels.accumulation import add_samples
 from nnft.errors import DataFileError, UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
@@ -59,6 +60,48 @@ def test_every_snapshot_is_an_estimator_on_the_same_memory(draws: int) -> None:
         for name, table in found.sums.items():
             assert np.shares_memory(table, flow.buffer)
             assert table.shape == (BINS, LAYOUT.sizes[name])
+
+
+@pytest.mark.parametrize("kind", ["trained", "trained-conditional"])
+def test_the_compiled_kernel_adds_to_the_rows_of_the_buffer(kind: str) -> None:
+    """The same sums as from the plain kernel, to rounding; networks that do not count are left out."""
+    layout = sum_layout(3, kind, [4])  # type: ignore[arg-type]
+    program = build_program(layout)
+    rng = np.random.default_rng(SEED)
+    shift = np.array([0.25, -0.5, 1.0])
+    mean, roots = rng.normal(size=(2, 40, 2, 3)), rng.normal(size=(40, 2, 4, 3))
+    samples = {"fields": mean[0]} if kind == "trained" else {"mean": mean[0]}
+    if kind == "trained-conditional":
+        samples["covariance"] = np.einsum("mrka,mrkb->mrab", roots, roots)
+    values = [
+        (packed(rows) if name == "covariance" else rows).reshape(80, -1) for name, rows in samples.items()
+    ]
+    widths = np.cumsum([0, *(table.shape[1] for table in values)])
+    bases = [
+        (slot, widths[k], values[k].shape[1])
+        for k, slot in enumerate(program.base_slots[name] for name in samples)
+    ]
+    shifts = np.zeros(widths[-1])
+    shifts[:3] = shift
+    flow = FlowEstimator(layout, BINS, 2, [np.zeros(3), shift], draws=2)
+    packed_program = (program.stages, program.index, np.array(bases, dtype=np.int64), shifts)
+    kept = [m for m in range(40) if m not in (0, 9, 30)]
+    for b in range(BINS):
+        networks = [m for m in kept if m % BINS == b]
+        rows = np.array([2 * m + r for m in networks for r in range(2)], dtype=np.int64)
+        add_samples(
+            np.concatenate(values, axis=1), rows, b, BINS, program.n_slots, packed_program, flow.buffer[1]
+        )
+        flow.counts[b] = len(networks)
+    assert not flow.buffer[0].any()
+    expected = FlowEstimator(layout, BINS, 2, draws=2)
+    for b in range(BINS):
+        part = [m for m in kept if m % BINS == b]
+        alone = estimate_samples(layout, {name: rows[part] for name, rows in samples.items()}, 1, shift)
+        for name, table in alone.sums.items():
+            expected.sums[name][1, b] = table[0]
+    np.testing.assert_allclose(flow.buffer, expected.buffer, rtol=1e-11, atol=1e-12)
+    assert flow.at(1).result(4).n_networks == 37
 
 
 def test_what_is_added_later_is_seen_and_nothing_is_added_back() -> None:
