@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from nnft._kernels.library import compiled, kernels_d, normals_d
-from nnft._kernels.training import WORK, current
+from nnft._kernels.training import WORK
 from nnft._kernels.training_problem import RESTART, aligned
 
 
@@ -83,22 +82,22 @@ def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: An
     return True
 
 
-@compiled(parallel=True)
+@compiled()
 def condition_all(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any, status: Any) -> None:
     """`condition` for many networks: packed (M, pairs), mean (M, E), covariance (M, pairs of E), status (M)."""
-    for m in numba.prange(packed.shape[0]):
+    for m in range(packed.shape[0]):
         status[m] = 0 if condition(packed[m], targets, ridge, mean[m], covariance[m]) else 1
 
 
-@compiled(parallel=True)
+@compiled()
 def condition_members(
-    problem: Any, joint: Any, plan: Any, readout: Any, theta: Any, extra: Any, mean: Any, covariance: Any
+    problem: Any, joint: Any, plan: Any, readout: Any, theta: Any, mean: Any, covariance: Any
 ) -> None:
     """Law of the outputs of every member given its hidden layers; NaN where the kernel plus ridge is singular.
 
     Parameters
     ----------
-    problem, plan, theta, extra
+    problem, plan, theta
         See `nnft._kernels.training`.
     joint : tuple
         Header and data of the training points followed by the mesh, targets (P,), ridge.
@@ -110,11 +109,10 @@ def condition_members(
     header, data, targets, ridge = joint
     parameters = problem[1]
     pairs = header[1] * (header[1] + 1) // 2
-    for m in numba.prange(theta.shape[0]):
-        work, place, packed = aligned(plan[WORK]), aligned(theta.shape[1]), np.empty(pairs)
-        current(problem, plan, theta[m], extra[m], work, place)
+    work, packed = aligned(plan[WORK]), np.empty(pairs)
+    for m in range(theta.shape[0]):
         kernels_d(
-            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, place.ctypes.data, work.ctypes.data,
+            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data, work.ctypes.data,
             packed.ctypes.data, np.uintp(0),
         )  # fmt: skip
         for q in range(pairs):
@@ -123,7 +121,7 @@ def condition_members(
             mean[m] = np.nan
 
 
-@compiled(parallel=True)
+@compiled()
 def posterior_draws(mean: Any, covariance: Any, key: int, first: int, draws: int, out: Any) -> None:
     """Outputs drawn from Gaussian laws: mean (M, E), packed covariance, out (M, draws, E).
 
@@ -131,7 +129,7 @@ def posterior_draws(mean: Any, covariance: Any, key: int, first: int, draws: int
     """
     extra = mean.shape[1]
     groups = (extra + 15) // 16
-    for m in numba.prange(mean.shape[0]):
+    for m in range(mean.shape[0]):
         factor, normals = np.zeros((extra, extra)), np.empty(groups * 16)
         q = 0
         for i in range(extra):

@@ -1,10 +1,4 @@
-"""Stochastic gradient descent of one network, batch after batch; and descent of the readout alone by its residuals.
-
-With frozen features phi only the readout a moves, and a step changes the residuals r_nu of all points by
--step * factor * sum over the batch of r_mu * K_mu_nu, K_mu_nu = sum over features of mobility * phi_mu * phi_nu: P
-numbers a step instead of the width. The coefficients c_mu, the sum of all the moves of point mu, give the readout at
-any time: a_j = a_j(0) - mobility_j * sum over mu of c_mu * phi_mu_j. It is the same descent, in other variables.
-"""
+"""Batches of training points: in which order they are taken, and the problem of one batch."""
 
 from __future__ import annotations
 
@@ -57,18 +51,3 @@ def gather(header: Any, data: Any, chosen: Any, small: Any, out: Any) -> None:
         for i in range(header[last]):
             out[new_targets + i * short + k] = data[targets + i * padded + p]
         out[new_targets + header[last] * short + k] = 1.0
-
-
-@compiled()
-def residual_step(kernel: Any, chosen: Any, scale: float, residuals: Any, moves: Any, picked: Any) -> None:
-    """One step of a batch of points on residuals (D, P) and coefficients (D, P)."""
-    points = kernel.shape[0]
-    for i in range(residuals.shape[0]):
-        r = residuals[i]
-        for k in range(chosen.shape[0]):
-            picked[k] = scale * r[chosen[k]]
-        for k in range(chosen.shape[0]):
-            row, amount = kernel[chosen[k]], picked[k]
-            moves[i, chosen[k]] += amount
-            for b in range(points):
-                r[b] -= amount * row[b]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from nnft._kernels.library import compiled, dot_d, kernels_d, outputs_d, weighted_square_d
-from nnft._kernels.training import CHAINS, KEY, MEMBER, WORK, current
+from nnft._kernels.training import CHAINS, KEY, MEMBER, WORK
 from nnft._kernels.training_problem import (
     DECAY,
     LAYER,
@@ -47,15 +46,15 @@ def layer_scalars(problem: Any, numbers: Any, theta: Any, grad: Any, out: Any) -
         start += stride
 
 
-@compiled(parallel=True)
+@compiled()
 def observe(
-    problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, extra: Any, outputs: Any, scalars: Any
+    problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, outputs: Any, scalars: Any
 ) -> None:
     """Outputs on the mesh and scalars of all members, whatever their status.
 
     Parameters
     ----------
-    problem, plan, numbers, theta, extra
+    problem, plan, numbers, theta
         See `nnft._kernels.training`.
     sets : tuple
         Header and data of the mesh, header and data of the test points (a header of 0 points: none).
@@ -66,10 +65,9 @@ def observe(
     """
     mesh_header, mesh, test_header, test = sets
     header, parameters, data, _ = problem
-    for m in numba.prange(theta.shape[0]):
-        work, grad = aligned(plan[WORK]), aligned(theta.shape[1])
-        place = aligned(theta.shape[1])
-        current(problem, plan, theta[m], extra[m], work, place)
+    work, grad = aligned(plan[WORK]), aligned(theta.shape[1])
+    for m in range(theta.shape[0]):
+        place = theta[m]
         loss = gradient(problem, place, work, grad)
         targets = header[1] * header[LAYER + NUMBERS * (header[0] - 1)]
         scalars[m, TRAIN_ERROR] = loss / targets
@@ -104,15 +102,15 @@ def mesh_kernels(problem: Any, mesh_header: Any, mesh: Any, theta: Any, work: An
         out[q] = readout[1] + readout[0] * out[q]
 
 
-@compiled(parallel=True)
+@compiled()
 def observe_kernels(
-    problem: Any, sets: Any, plan: Any, readout: Any, theta: Any, extra: Any, kernels: Any, movement: Any
+    problem: Any, sets: Any, plan: Any, readout: Any, theta: Any, kernels: Any, movement: Any
 ) -> None:
     """Kernels of all members on the mesh, and how far they are from those at the start.
 
     Parameters
     ----------
-    problem, sets, plan, theta, extra
+    problem, sets, plan, theta
         See `observe`.
     readout : float64[2]
         C_W / n and C_b of the last layer.
@@ -122,14 +120,13 @@ def observe_kernels(
         (members, 2): norm of the change over the norm at the start, of both kernels; filled.
     """
     mesh_header, mesh = sets[0], sets[1]
-    for m in numba.prange(theta.shape[0]):
-        work, place = aligned(plan[WORK]), aligned(theta.shape[1])
-        before = np.empty(kernels.shape[1])
+    work, place = aligned(plan[WORK]), aligned(theta.shape[1])
+    before = np.empty(kernels.shape[1])
+    for m in range(theta.shape[0]):
         member, chains = plan[MEMBER] + m, plan[CHAINS]
         draw_start(problem, plan[KEY], member // chains, member % chains, chains, place)
         mesh_kernels(problem, mesh_header, mesh, place, work, readout, before)
-        current(problem, plan, theta[m], extra[m], work, place)
-        mesh_kernels(problem, mesh_header, mesh, place, work, readout, kernels[m])
+        mesh_kernels(problem, mesh_header, mesh, theta[m], work, readout, kernels[m])
         pairs = before.shape[0] // 2
         for k in range(2):
             moved, size = 0.0, 0.0
@@ -141,12 +138,3 @@ def observe_kernels(
                     size += weight * before[q] ** 2
                     q += 1
             movement[m, k] = np.sqrt(moved / size) if size > 0.0 else 0.0
-
-
-@compiled(parallel=True)
-def present_weights(problem: Any, plan: Any, theta: Any, extra: Any, out: Any) -> None:
-    """Fill out (members, size) with the present weights of all members."""
-    for m in numba.prange(theta.shape[0]):
-        work, place = aligned(plan[WORK]), aligned(theta.shape[1])
-        current(problem, plan, theta[m], extra[m], work, place)
-        out[m] = place

@@ -95,10 +95,10 @@ def underdamped(
 ) -> float:
     """One BAOAB step (Leimkuhler, Matthews 2013); returns the sum of squares at the new place.
 
-    buffers: gradient at `theta` (kept up to date), noise, scratch, work.
+    buffers: gradient at `theta` (kept up to date), noise, work.
     """
     key, member = address
-    grad, noise, scratch, work = buffers
+    grad, noise, work = buffers
     h, factor = numbers[STEP], numbers[FACTOR]
     kick(problem, factor, 1.0, 0.5 * h, ROOT, theta, grad, velocity)
     drift(problem, 0.5 * h, ROOT, velocity, theta)
