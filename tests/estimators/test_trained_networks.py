@@ -168,7 +168,7 @@ def test_shards_and_arrays(kind: str) -> None:
     arrays = first.to_arrays()
     assert arrays["layout"].tolist() == [3 if kind == "trained" else 4, 2, 1, 2, 0]
     assert arrays["draws"].dtype == np.int64
-    assert (int(arrays["draws"]), arrays["shift"].tolist()) == (2, [0.5, 1.0])
+    assert (int(arrays["draws"]), arrays["field_shift"].tolist()) == (2, [0.5, 1.0])
     assert arrays["indices/S1:0"].tolist() == [[0], [1]]
     assert ("sums/within" in arrays) == (kind == "trained-conditional")
     again = CorrelatorEstimator.from_arrays(arrays)
@@ -178,7 +178,7 @@ def test_shards_and_arrays(kind: str) -> None:
     for order in (1, 2, 3):
         np.testing.assert_array_equal(again.result(order).value, whole.result(order).value)
         np.testing.assert_array_equal(again.result(order).stderr, whole.result(order).stderr)
-    for damage in ({"draws": np.array(0)}, {"shift": np.zeros(3)}, {"sums/S1:0": np.zeros((8, 3))}):
+    for damage in ({"draws": np.array(0)}, {"field_shift": np.zeros(3)}, {"sums/S1:0": np.zeros((8, 3))}):
         with pytest.raises(DataFileError, match="unusable estimator"):
             CorrelatorEstimator.from_arrays(arrays | damage)
     del arrays["draws"]
@@ -196,7 +196,7 @@ def test_shards_of_other_draws_or_shifts_are_refused() -> None:
 def test_other_kinds_are_stored_as_before() -> None:
     arrays = CorrelatorEstimator(sum_layout(2, "conditional", [4]), 8).to_arrays()
     assert set(arrays) == {
-        *("count", "shift", "layout", "orders", "layers"),
+        *("count", "field_shift", "layout", "orders", "layers"),
         *(f"{part}/{name}" for part, name in product(("sums", "indices"), ("S2:00", "S4:0000"))),
     }
     assert arrays["layout"].tolist() == [0, 2, 1, 2, 0]

@@ -88,7 +88,7 @@ class StoredSums:
     def to_arrays(self) -> Arrays:
         """Return all of it as named arrays; the sums are not copied."""
         layout = self.layout
-        arrays: Arrays = {"count": self.counts, "shift": self.shift}
+        arrays: Arrays = {"count": self.counts, shift_name(layout): self.shift}
         arrays |= layout_arrays(layout)
         if layout.kind == "reweighted":
             arrays["weight_shift"] = np.array(self.weight_shift)
@@ -121,7 +121,7 @@ def read_sums(arrays: Mapping[str, npt.NDArray[Any]]) -> StoredSums:
             layout,
             counts,
             sums,
-            arrays["shift"],
+            arrays[shift_name(layout)],
             {layer: arrays[f"layer_shift/{layer}"] for layer in layout.layers},
             float(arrays["weight_shift"]) if layout.kind == "reweighted" else 0.0,
             int(arrays["draws"]) if layout.has_mean else 1,
@@ -135,3 +135,8 @@ def unusable(error: Exception) -> DataFileError:
     return DataFileError(
         f"unusable estimator in the result file: got {shorten(str(error), 100)}; restore the file"
     )
+
+
+def shift_name(layout: SumLayout) -> str:
+    """Return what the shift is stored as: that of a packed metric, or of a field with a mean."""
+    return "field_shift" if layout.has_mean else "shift"
