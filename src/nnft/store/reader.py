@@ -119,6 +119,17 @@ class StoredRun(CheckedFile):
         return LazyArrays(self, "/theory")
 
     @property
+    def training(self) -> LazyArrays:
+        """Arrays below ``/training``: "flow/sums/NAME" .., loaded when asked for; none without a training."""
+        return LazyArrays(self, "/training")
+
+    @property
+    def trace_names(self) -> tuple[str, ...]:
+        """What the traces of a training are called; empty without traces."""
+        path = "/training/traces/name"
+        return self._texts(path) if path in self.forms else ()
+
+    @property
     def estimate_names(self) -> tuple[str, ...]:
         """Names of the stored estimates."""
         return self.groups_below("/estimates")
@@ -184,6 +195,9 @@ class StoredRun(CheckedFile):
             estimates={name: self.estimate(name) for name in self.estimate_names},
             theory=dict(self.theory),
             fields=self.fields,
+            training={name: self.training[name] for name in self.training if name != "traces/name"},
+            data_sha256=str(attributes.get("/training@data_sha256", "")),
+            data_source=str(attributes.get("/training@data_source", "")),
             mesh_source=str(attributes.get("/mesh@source", "")),
             mesh_sha256=str(attributes.get("/mesh@source_sha256", "")),
         )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from nnft.store.file_kind import FileKind
 from nnft.store.schema_entry import SchemaEntry, array, attribute, axis, group, text
+from nnft.store.training_schema import TRAINING_RESULTS, TRAINING_SCHEMA
 
 RUN_FILETYPE = "nnft-run"
 SEGMENT_FILETYPE = "nnft-fields"
-FORMAT_VERSION = (1, 1)
+FORMAT_VERSION = (1, 2)
 CONVENTIONS = "nnft-1.0"
-RESULT_GROUPS = ("/mesh", "/accumulators", "/estimates", "/fields_manifest")
+RESULT_GROUPS = ("/mesh", "/accumulators", "/estimates", "/fields_manifest", *TRAINING_RESULTS)
 COMMIT_COUNTERS = ("networks_done", "blocks_done", "complete")
 
 _ROOT = (
@@ -169,6 +170,23 @@ _RESULTS = (
         "subtracted from the kernel of every network before the sums; 0 for the direct estimator",
         required=False,
     ),
+    axis("/accumulators/point", "point", "input points a = 0 .. P-1"),
+    array(
+        "/accumulators/field_shift",
+        "float64",
+        "point",
+        "shift of the field",
+        "subtracted from the outputs of trained networks, or their mean, before the sums",
+        required=False,
+    ),
+    array(
+        "/accumulators/draws",
+        "int64",
+        "",
+        "samples",
+        "samples of one network in the sums of trained networks",
+        required=False,
+    ),
     array(
         "/accumulators/weight_shift",
         "float64",
@@ -217,7 +235,7 @@ _RESULTS = (
         "int64",
         "number",
         "layout of the sums",
-        "kind (0 conditional, 1 direct, 2 reweighted), P, outputs in a correlator, L, "
+        "kind (0 conditional, 1 direct, 2 reweighted, 3 trained, 4 trained-conditional), P, outputs in a correlator, L, "
         "layer pairs (0 all, 1 diagonal)",
         required=False,
     ),
@@ -329,7 +347,7 @@ _FIELDS = (
     ),
 )
 
-SCHEMA: tuple[SchemaEntry, ...] = _ROOT + _PROVENANCE + _RESULTS + _FIELDS
+SCHEMA: tuple[SchemaEntry, ...] = _ROOT + _PROVENANCE + _RESULTS + _FIELDS + TRAINING_SCHEMA
 
 RUN_FILE = FileKind(
     filetype=RUN_FILETYPE,

@@ -115,6 +115,11 @@ class RunSnapshot:
         "nngp_kernel" (L, P, P).
     fields : FieldManifest, optional
         Stored fields.
+    training : mapping
+        Arrays and texts below ``/training``: "data/train_inputs", "flow/sums/NAME" and so on; empty for a run
+        without training. An integer under "flows/NAME@order" is that attribute.
+    data_sha256, data_source : str
+        Digest and origin of the data of a training.
     mesh_source, mesh_sha256 : str
         Where the points come from; empty if unknown.
     """
@@ -137,6 +142,9 @@ class RunSnapshot:
     estimates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     theory: Mapping[str, Array] = field(default_factory=dict)
     fields: FieldManifest | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    data_sha256: str = ""
+    data_source: str = ""
     mesh_source: str = ""
     mesh_sha256: str = ""
 
@@ -176,6 +184,9 @@ class RunSnapshot:
                     yield f"/estimates/{name}/{part}", content
         for name, array in self.theory.items():
             yield f"/theory/{name}", array
+        for name, content in self.training.items():
+            if "@" not in name:
+                yield f"/training/{name}", content
         if self.fields is not None:
             yield from _manifest_datasets(self.fields)
 
@@ -189,6 +200,12 @@ class RunSnapshot:
             for part, content in estimate.items():
                 if not isinstance(content, np.ndarray):
                     yield f"/estimates/{name}@{part}", content
+        if self.training:
+            yield "/training@data_sha256", self.data_sha256
+            yield "/training@data_source", self.data_source
+        for name, content in self.training.items():
+            if "@" in name:
+                yield f"/training/{name}", content
         if self.fields is not None:
             for part in ("outputs", "points", "dtype", "rows_per_segment"):
                 yield f"/fields_manifest@{part}", getattr(self.fields, part)
