@@ -27,7 +27,11 @@ LINKS: tuple[str, ...] = ("linear", "relu", "tanh", "sin", "cos", "erf", "exp", 
 MOST_COLUMNS = 10**5
 HIGHEST_DEGREE = 16
 LARGEST_TEACHER = 2**24
-"""Weights of a teacher network."""
+"""Weights of a teacher."""
+
+MOST_PRODUCTS = 2**34
+MOST_NEURONS = 2**26
+"""Products of weights and neurons at all points together: seconds and half a gigabyte."""
 
 KEYS_OF_TEACHER: dict[str, tuple[str, ...]] = {
     "linear": (),
@@ -213,6 +217,9 @@ class DataSpec(Table):
         if weights > LARGEST_TEACHER:
             advice = f"at most {LARGEST_TEACHER} weights: lower training.data.dimension or .widths"
             raise mistake("teacher too large", advice, f"{weights} weights", "teacher")
+        if everything * weights > MOST_PRODUCTS or everything * max(widths[1:]) > MOST_NEURONS:
+            advice = "lower training.data.points, .dimension or .widths"
+            raise mistake("teacher too slow", advice, f"{weights} weights at {everything} points", "teacher")
 
     def held_out(self, points: int) -> int:
         """Return the number of test points for `points` rows of a file, or training points of a teacher."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,33 +135,41 @@ def _columns_of_file(
     spec: DataSpec, file: str, folder: Path, read_dataset: ReadDataset | None
 ) -> tuple[FloatArray, FloatArray]:
     """Inputs and targets of all rows."""
-    key = "training.data.file"
-    table = read_point_file(file, key, folder, read_dataset)
+    table = read_point_file(file, "training.data.file", folder, read_dataset)
     _check_size(table.numbers, file)
     if isinstance(spec.targets, str):
-        behind = read_point_file(spec.targets, "training.data.targets", folder, read_dataset, vector=True)
-        targets = behind.numbers
-        _check_size(targets, spec.targets)
-        if len(targets) != len(table.numbers):
-            got, advice = f"{len(targets)} rows", f"training.data.file has {len(table.numbers)}"
-            raise DataFileError(line("rows missing", "training.data.targets", got, advice))
         chosen: list[int] = []
+        targets = _targets_of_file(spec.targets, len(table.numbers), folder, read_dataset)
     else:
-        chosen = _column_numbers(spec.targets or (), table, "targets")
+        chosen = _column_numbers(spec.targets or (), table, "targets", file)
         targets = table.numbers[:, chosen]
-    columns = table.numbers.shape[1]
     if spec.inputs is None:
-        used = [column for column in range(columns) if column not in chosen]
+        used = [column for column in range(table.numbers.shape[1]) if column not in chosen]
     else:
-        used = _column_numbers(spec.inputs, table, "inputs")
-    both = set(used) & set(chosen)
-    if both or not used:
-        got = f"column {min(both) + 1} in both" if both else f"all {columns} columns as targets"
-        raise CardError(line("columns of inputs and targets", "training.data", got, "give every column once"))
+        used = _column_numbers(spec.inputs, table, "inputs", file)
+    twice = [column + 1 for column, count in Counter(used + chosen).items() if count > 1]
+    if twice or not used:
+        got = f"column {twice[0]} twice" if twice else f"all {len(chosen)} columns as targets"
+        advice = "give every column once, and at least one as input"
+        raise CardError(line("columns of the data", "training.data.inputs and .targets", got, advice))
     inputs = table.numbers[:, used]
     if not spec.allow_constant:
         _refuse_constant(inputs, used, file)
     return inputs, targets
+
+
+def _targets_of_file(file: str, rows: int, folder: Path, read_dataset: ReadDataset | None) -> FloatArray:
+    """Targets of all rows, from a file of their own."""
+    key = "training.data.targets"
+    if "." not in file:
+        advice = "give columns as a list, or the name of a .csv, .npy or .h5 file"
+        raise CardError(line("no file name", key, shown(file), advice))
+    targets = read_point_file(file, key, folder, read_dataset, vector=True).numbers
+    _check_size(targets, file)
+    if len(targets) != rows:
+        got, advice = f"{len(targets)} rows in {shown(file)}", f"training.data.file has {rows}"
+        raise DataFileError(line("another number of rows", key, got, advice))
+    return targets
 
 
 def _check_size(numbers: FloatArray, file: str) -> None:
@@ -170,13 +179,13 @@ def _check_size(numbers: FloatArray, file: str) -> None:
         raise DataFileError(line("too many numbers", "training.data", got, f"at most {MOST_COORDINATES}"))
 
 
-def _column_numbers(columns: Sequence[int | str], table: PointFile, key: str) -> list[int]:
+def _column_numbers(columns: Sequence[int | str], table: PointFile, key: str, file: str) -> list[int]:
     """Columns, from 0, of the numbers and names of a card."""
     found = []
+    count = table.numbers.shape[1]
     for position, column in enumerate(columns):
         place = f"training.data.{key}[{position}]"
         if isinstance(column, int):
-            count = table.numbers.shape[1]
             if column > count:
                 advice = f"allowed: 1 to {count}, counted from 1"
                 raise CardError(line("no such column", place, str(column), advice))
@@ -186,6 +195,9 @@ def _column_numbers(columns: Sequence[int | str], table: PointFile, key: str) ->
             what = "column name given twice" if column in table.header else "no such column"
             names = ", ".join(table.header) or "none: the file has no header; give numbers"
             raise CardError(line(what, place, shown(column), f"names in the file: {names}"))
+        if len(table.header) != count:
+            got, advice = f"{len(table.header)} names", f"the rows have {count} columns: give numbers"
+            raise DataFileError(line("ragged table", "header", got, advice, Path(file).name))
         found.append(table.header.index(column))
     return found
 

@@ -50,7 +50,7 @@ class Resolution:
     readouts : int
         Draws of the last layer of one network that are weighted; 0 without a deformation.
     sectors : tuple of Sector
-        Everything accumulated, every even order up to the highest.
+        Everything accumulated: every even order up to the highest, with a training every order.
     layer_components : int
         Components of the layer statistics beyond those of the correlators.
     normals_per_network, multiply_adds_per_network : int

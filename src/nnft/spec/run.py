@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 from nnft.errors import UsageError
 from nnft.spec.card import parse_card, read_card
 from nnft.spec.dataset import Dataset, load_dataset
-from nnft.spec.deformation import POWERS, DeformationSpec, Interaction
+from nnft.spec.deformation import DeformationSpec, Interaction
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.fields import Integer, Table
 from nnft.spec.inputs import InputsSpec
@@ -24,6 +24,7 @@ from nnft.spec.network import NetworkSpec
 from nnft.spec.point_files import ReadDataset
 from nnft.spec.problems import card_error, line, mistake, shown
 from nnft.spec.resolve import Resolution, resolve
+from nnft.spec.run_keys import deformation_values, run_values
 from nnft.spec.toml_text import toml_text
 from nnft.spec.trained_run import resolve_trained
 from nnft.spec.training import TrainingSpec
@@ -290,39 +291,13 @@ class RunSpec(Table):
 
     def determining(self) -> dict[str, object]:
         """Return every value that determines the numbers of a run, by dotted key."""
-        network, ensemble, estimate = self.network, self.ensemble, self.estimate
         resolution, mesh = self.resolution, self.mesh()
-        points, dimension = mesh.points.shape
-        values: dict[str, object] = {
-            "network.kind": network.kind,
-            "network.widths": list(network.widths),
-            "network.activation": network.activation,
-            "network.activation_parameters": list(network.activation_parameters),
-            "network.weight_variance": list(network.weight_variances),
-            "network.bias_variance": list(network.bias_variances),
-            "network.outputs": network.outputs,
-            "inputs": f"{points} points of dimension {dimension}, sha256 {mesh.sha256}",
-            "ensemble.seed": ensemble.seed,
-            "ensemble.method": ensemble.method,
-            "ensemble.precision": ensemble.precision,
-            "ensemble.block_size": resolution.block_size,
-            "estimate.correlators": list(estimate.correlators),
-            "estimate.estimator": estimate.estimator,
-            "estimate.layers": estimate.layers,
-            "estimate.outputs": resolution.outputs,
-            "estimate.bins": resolution.bins,
-            "estimate.layer_pairs": resolution.layer_pairs,
-            "store.fields": self.store.fields,
-        }
+        values = run_values(self.network, self.ensemble, self.estimate, self.store, resolution, mesh)
         if resolution.training is not None:
             values |= training_values(resolution.training, self.dataset())
         interaction = self.interaction()
         if interaction is not None:  # a card without one keeps the digest that it always had
-            couplings = zip(POWERS, interaction.couplings.tolist(), strict=True)
-            values |= {f"deformation.{name}": numbers for name, numbers in couplings}
-            values["deformation.cell"] = interaction.cell
-            values["deformation.invariance"] = interaction.invariance
-            values["deformation.readouts"] = resolution.readouts
+            values |= deformation_values(interaction, resolution.readouts)
         return values
 
     def digest(self) -> str:

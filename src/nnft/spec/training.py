@@ -165,8 +165,8 @@ class TrainingSpec(Table):
     order: Literal["random", "shuffled", "cyclic"] | None = Field(
         None, description="random, shuffled or cyclic"
     )
-    time: Annotated[Real, Field(gt=0.0, le=1e12)] | None = Field(
-        None, description="a number above 0, at most 1e12"
+    time: Annotated[Real, Field(ge=1e-100, le=1e12)] | None = Field(
+        None, description="a number from 1e-100 to 1e12"
     )
     tolerance: Annotated[Real, Field(ge=1e-10, le=1e-2)] | None = Field(
         None, description="a number from 1e-10 to 1e-2"

@@ -6,20 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from nnft.errors import CardError
 from nnft.spec.dataset import Dataset
 from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line, shown
 from nnft.spec.sectors import pair_count
-from nnft.spec.training import DESCENTS, SAMPLERS, TrainingSpec
+from nnft.spec.training import DESCENTS, TrainingSpec
+from nnft.spec.training_moments import chain_length, snapshot_moments, snapshot_problems
 
 ROW_PADDING = 8
 MEMBER_OVERHEAD = 128
-FLOW_DECADES = 3.0
-"""Decades of time that the log-spaced snapshots of gradient flow cover."""
-
 STAGES = 6
 """Gradients of one step of an embedded Runge-Kutta method of order 5."""
 
@@ -149,10 +145,10 @@ def resolve_training(
     """
     points, test_points, dimension, _ = data.shape
     filled = training.filled()
-    steps, time = _length(training, filled, points)
+    steps, time = chain_length(training, filled, points)
     problems = [
         *_data_problems(training, network, data),
-        *_snapshot_problems(training, time or float(steps)),
+        *snapshot_problems(training, time or float(steps)),
     ]
     if problems:
         raise CardError(problems)
@@ -162,7 +158,7 @@ def resolve_training(
     weights, biases = _mobilities(training, network, dimension, trainable)
     step = filled.get("step") or 0.0
     step = 0.0 if step == "auto" else float(step)
-    moments = _moments(filled.get("snapshots"), time or float(steps), time > 0.0)
+    moments = snapshot_moments(filled.get("snapshots"), time or float(steps), time > 0.0)
     kind, reason = _estimator(training, estimator)
     return TrainingResolution(
         algorithm=training.algorithm,
@@ -195,17 +191,6 @@ def resolve_training(
     )
 
 
-def _length(training: TrainingSpec, filled: dict[str, Any], points: int) -> tuple[int, float]:
-    """Steps and flow time of a chain; one of them is 0."""
-    if training.algorithm == "gradient-flow":
-        return 0, float(filled["time"])
-    if training.algorithm in SAMPLERS:
-        return filled["burn_in"] + (filled["draws"] - 1) * filled["thinning"], 0.0
-    if training.algorithm == "sgd" and filled["steps"] is None:
-        return filled["epochs"] * -(-points // filled["batch_size"]), 0.0
-    return filled.get("steps") or 0, 0.0
-
-
 def _data_problems(training: TrainingSpec, network: NetworkSpec, data: Dataset) -> list[str]:
     points, _, _, targets = data.shape
     problems = []
@@ -216,20 +201,6 @@ def _data_problems(training: TrainingSpec, network: NetworkSpec, data: Dataset) 
         advice = f"allowed: at most {points}, the training points"
         problems.append(line("contradiction", "training.batch_size", str(training.batch_size), advice))
     return problems
-
-
-def _snapshot_problems(training: TrainingSpec, end: float) -> list[str]:
-    if not isinstance(training.snapshots, tuple) or not training.snapshots or training.snapshots[-1] <= end:
-        return []
-    what = "time" if training.algorithm == "gradient-flow" else "steps"
-    return [
-        line(
-            "snapshot after the end",
-            f"training.snapshots[{len(training.snapshots) - 1}]",
-            f"{training.snapshots[-1]:g}",
-            f"allowed: at most {end:.17g}, the {what} of the training",
-        )
-    ]
 
 
 def _heat(training: TrainingSpec, factor: float) -> tuple[float, float]:
@@ -251,22 +222,6 @@ def _mobilities(
         weights.append(moves / fan_in if training.parametrization == "ntk" else moves)
         biases.append(moves if variance > 0.0 else 0.0)
     return tuple(weights), tuple(biases)
-
-
-def _moments(asked: Any, end: float, continuous: bool) -> tuple[float, ...]:
-    """Moments of the snapshots, ascending from 0 to the end; none for an algorithm without a flow."""
-    if asked is None:
-        return ()
-    if isinstance(asked, tuple):
-        inner = list(asked)
-    elif asked < 3:
-        inner = []
-    else:
-        first = end * 10.0**-FLOW_DECADES if continuous else 1.0
-        inner = np.exp(np.linspace(math.log(first), math.log(end), asked - 1))[:-1].tolist()
-    if not continuous:
-        inner = [float(round(moment)) for moment in inner]
-    return tuple(sorted({0.0, *(moment for moment in inner if moment < end), end}))
 
 
 def _algorithm_numbers(filled: dict[str, Any], points: int) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnft.spec.dataset import Dataset
-from nnft.spec.problems import shown
 from nnft.spec.training_resolution import TrainingResolution
 
 _FORMULAS = {
@@ -31,7 +30,7 @@ def training_rows(training: TrainingResolution, data: Dataset, layers: int) -> l
     counts = f"{points:,} to train on, {test_points:,} held out, dimension {dimension}, {_targets(targets)}"
     rates = "1 / fan-in for weights, 1 for biases" if training.parametrization == "ntk" else "1 for all"
     rows = [
-        ("data", f"{counts}, {shown(data.source)[1:-1]}, sha256 {data.sha256[:12]}"),
+        ("data", f"{counts}, {data.source[:60]}, sha256 {data.sha256[:12]}"),
         ("loss", f"{training.loss}: {_FORMULAS[training.loss]}, c = {training.loss_factor!r}"),
         ("temperature", _heat_text(training)),
         ("algorithm", _algorithm_text(training)),
