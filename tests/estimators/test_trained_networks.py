@@ -196,7 +196,7 @@ def test_shards_of_other_draws_or_shifts_are_refused() -> None:
 def test_other_kinds_are_stored_as_before() -> None:
     arrays = CorrelatorEstimator(sum_layout(2, "conditional", [4]), 8).to_arrays()
     assert set(arrays) == {
-        *("count", "field_shift", "layout", "orders", "layers"),
+        *("count", "shift", "layout", "orders", "layers"),
         *(f"{part}/{name}" for part, name in product(("sums", "indices"), ("S2:00", "S4:0000"))),
     }
     assert arrays["layout"].tolist() == [0, 2, 1, 2, 0]

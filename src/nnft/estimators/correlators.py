@@ -360,10 +360,10 @@ class CorrelatorEstimator:
         -------
         dict of str to ndarray
             ``count`` int64 (bins,); ``sums/<name>`` float64 (bins, m); ``indices/<name>`` int32
-            (m, slots), not for sums of weights; ``shift`` float64 (Q,), or ``field_shift`` (P,) for trained networks;
-            ``layer_shift/<l>`` float64 (Q,); ``weight_shift`` float64 () if there are weights; ``draws``
-            int64 () for trained networks; those of `layout_arrays`. The sums are the estimator's own
-            arrays, not copies.
+            (m, slots), not for sums of weights; ``shift`` float64 (Q,), or ``field_shift`` (P,) for trained
+            networks; ``layer_shift/<l>`` float64 (Q,); ``weight_shift`` float64 () if there are weights;
+            ``draws`` int64 () for trained networks; those of `layout_arrays`. The sums are the estimator's
+            own arrays, not copies.
         """
         stored = StoredSums(
             self.layout, self.counts, self.sums, self.shift, self.layer_shifts, self.weight_shift, self.draws
