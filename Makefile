@@ -24,6 +24,9 @@ C_SOURCES := $(wildcard src/nnft/_kernels/*.c src/nnft/_kernels/core/*.c src/nnf
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 CARD := data/cards/digits16.toml
 
+# A worker for each granted processor (tests/conftest.py); WORKERS= runs the tests in one process.
+WORKERS ?= -n auto --dist worksteal
+
 .PHONY: help demo test test-long mutants lint sanitize bench bench-smoke docs preflight clean
 
 help:  ## list the targets
@@ -36,10 +39,10 @@ demo: $(VENV)/.stamp-run  ## sample the digits card and print its correlators
 	@echo "its couplings: $(BIN)/nnft action demo/run.h5 --order 4"
 
 test: $(VENV)/.stamp-dev  ## the test suite (a few minutes)
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(WORKERS)
 
 test-long: $(VENV)/.stamp-dev  ## the long statistical and fault tests
-	$(RUN) -m pytest -m long --timeout 1200
+	$(RUN) -m pytest $(WORKERS) -m long --timeout 1200
 
 mutants: $(VENV)/.stamp-dev  ## deliberate faults: the test named with each must fail
 	$(RUN) tests/mutants/run.py

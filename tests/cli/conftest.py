@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,13 @@ from command_line import Nnft
 
 @pytest.fixture(scope="session")
 def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the compiled kernels of a small run."""
-    folder = tmp_path_factory.mktemp("kernels")
+    """A folder that holds the compiled kernels of a small run; that of this worker if there are several."""
+    named = os.environ.get("NNFT_CACHE_DIR") if "PYTEST_XDIST_WORKER" in os.environ else None
+    folder = Path(named) if named else tmp_path_factory.mktemp("kernels")
     nnft = Nnft(tmp_path_factory.mktemp("first_run"), folder)
     first = nnft("sample", nnft.card(fields="100"), "-o", "run.h5")
     assert first.code == 0, first.err
+    assert json.loads(nnft("info", "--json").out)["kernel_cache"] == str(folder)
     assert any(folder.rglob("*.nbc"))
     return folder
 
