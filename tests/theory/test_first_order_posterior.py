@@ -65,7 +65,6 @@ def test_reference_shift_of_the_mean() -> None:
     assert shift.mean[5] == pytest.approx(values["N_times_correction"], rel=rel)
 
 
-@pytest.mark.long
 def test_reference_shift_from_the_prior_of_the_network() -> None:
     entry = ENTRIES["finite-width-first-order-erf"]
     values, rel = entry["values"], SAFETY * entry["rel_tol"]
