@@ -17,7 +17,6 @@ import numpy.typing as npt
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.kstatistics import samples_needed
 from nnft.estimators.results import Estimate
-from nnft.pipeline.engine import Engine
 from nnft.store.atomic import FileIdentity
 from nnft.store.segments import FieldWriter
 from nnft.store.snapshot import HistoryEntry, RunSnapshot
@@ -39,7 +38,7 @@ class Checkpoints:
     Parameters
     ----------
     path : Path
-    engine : Engine
+    engine : Engine or TrainEngine
     fields : FieldWriter or None
     provenance : mapping of str to str
     card : str or None
@@ -53,7 +52,7 @@ class Checkpoints:
     def __init__(
         self,
         path: Path,
-        engine: Engine,
+        engine: Any,
         fields: FieldWriter | None,
         provenance: Mapping[str, str],
         card: str | None,
@@ -133,9 +132,16 @@ class Checkpoints:
             estimates=estimates,
             theory=theory or {},
             fields=None if self.fields is None else self.fields.manifest(),
+            **self._further(final or quick),
         )
         self._expected = write_snapshot(self.path, snapshot, expected=self._expected)
         self.seconds = time.monotonic() - begun
+
+
+    def _further(self, evaluated: bool) -> dict[str, Any]:
+        """Return what else stands in the snapshot, by its attributes; flows are evaluated if asked for."""
+        del evaluated
+        return {}
 
 
 def all_estimates(estimator: CorrelatorEstimator, moments: bool = True) -> dict[str, dict[str, Any]]:

@@ -135,6 +135,8 @@ class Session:
         The command of this run without its flags, for the user to repeat.
     """
 
+    _checkpoints: type[Checkpoints] = Checkpoints
+
     def __init__(self, path: Path, start: Start, flag: StopFlag, lock: RunLock, command: str) -> None:
         self._path, self._start, self._flag, self._lock = path, start, flag, lock
         self._command = command
@@ -152,7 +154,7 @@ class Session:
         if self._flag.stopping:
             raise self._stopped()
         fields = self._field_writer(engine)
-        checkpoints = Checkpoints(self._path, engine, fields, records, card, start.earlier, start.action)
+        checkpoints = self._checkpoints(self._path, engine, fields, records, card, start.earlier, start.action)
         if start.earlier is None:
             self._commit(checkpoints)
             if fields is not None:
@@ -164,13 +166,13 @@ class Session:
             self._loop(engine, fields, checkpoints, display, begun, max_seconds)
         finally:
             display.close()
-        checkpoints.commit(self._sampling, final=True, theory=_theory(start))
+        checkpoints.commit(self._sampling, final=True, theory=self._theory())
         previous = self._path.with_name(self._path.name + ".previous")
         previous.unlink(missing_ok=True)
 
     def _loop(
         self,
-        engine: Engine,
+        engine: Any,
         fields: FieldWriter | None,
         checkpoints: Checkpoints,
         display: Progress,
@@ -203,11 +205,11 @@ class Session:
                 done = f"{engine.networks_done} of {engine.plan.networks}"
                 display.note(f"{done} networks committed on request")
             self._note_error(engine)
-            display.update(engine.networks_done, self._relative_error)
+            display.update(self._shown_networks(engine), self._relative_error)
 
-    def _next_slice(self, engine: Engine) -> tuple[int, np.ndarray[Any, Any]]:
+    def _next_slice(self, engine: Any) -> tuple[int, np.ndarray[Any, Any]]:
         """Advance by about SLICE_SECONDS of work in the worker thread."""
-        blocks = min(self._slice, engine.plan.bins, engine.plan.blocks - engine.blocks_done)
+        blocks = min(self._slice, self._most_units(engine))
         begun = time.monotonic()
         result: tuple[int, np.ndarray[Any, Any]] = self._in_slices(lambda: engine.advance(blocks))
         seconds = time.monotonic() - begun
@@ -215,19 +217,32 @@ class Session:
         self._slice = max(1, min(4 * self._slice, int(blocks * SLICE_SECONDS / max(seconds, 1e-6))))
         return result
 
-    def _engine_in_worker(self) -> Engine:
+    def _engine_in_worker(self) -> Any:
         """Make the engine, which compiles kernels, while signals are served."""
+        return self._in_slices(self._make_engine, COMPILE_PATIENCE_SECONDS)
+
+    def _make_engine(self) -> Any:
+        """Return an engine in the state of the file."""
         start = self._start
+        estimator = None
+        if start.earlier is not None:
+            arrays = {"layers": np.zeros(0)} | dict(start.earlier.accumulators)
+            estimator = CorrelatorEstimator.from_arrays(arrays)
+        return Engine(start.spec, start.plan, estimator)
 
-        def make() -> Engine:
-            estimator = None
-            if start.earlier is not None:
-                arrays = {"layers": np.zeros(0)} | dict(start.earlier.accumulators)
-                estimator = CorrelatorEstimator.from_arrays(arrays)
-            return Engine(start.spec, start.plan, estimator)
+    def _most_units(self, engine: Any) -> int:
+        """Return how many blocks one slice may have."""
+        most: int = min(engine.plan.bins, engine.plan.blocks - engine.blocks_done)
+        return most
 
-        engine: Engine = self._in_slices(make, COMPILE_PATIENCE_SECONDS)
-        return engine
+    def _shown_networks(self, engine: Any) -> int:
+        """Return how many networks the display shows as done."""
+        done: int = engine.networks_done
+        return done
+
+    def _theory(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return what is computed beside the results of a finished run."""
+        return _theory(self._start)
 
     def _in_slices(self, work: Callable[[], Any], patience: float = PATIENCE_SECONDS) -> Any:
         """Run `work` in a thread, so that the main thread can answer signals meanwhile.
@@ -270,7 +285,7 @@ class Session:
         done = f"{self._committed} of {self._start.plan.networks} networks committed"
         return StoppedEarly(f"stopped, {done}; go on with: {self._command} --resume", code)
 
-    def _field_writer(self, engine: Engine) -> FieldWriter | None:
+    def _field_writer(self, engine: Any) -> FieldWriter | None:
         if not engine.keeps_fields:
             return None
         earlier = self._start.earlier
@@ -283,7 +298,7 @@ class Session:
             writer.restore(manifest)
         return writer
 
-    def _note_error(self, engine: Engine) -> None:
+    def _note_error(self, engine: Any) -> None:
         """Relative error of the connected four-point function at one point, for the display."""
         now = time.monotonic()
         if "S4:0000" not in engine.estimator.layout.tables or now - self._error_time < ERROR_SECONDS:
@@ -306,7 +321,7 @@ def _word(path: Path) -> str:
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
-def start_dtype(engine: Engine) -> str:
+def start_dtype(engine: Any) -> str:
     """Return the number type of kept outputs."""
     return "float32" if engine.plan.precision == "float32" else "float64"
 

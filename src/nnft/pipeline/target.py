@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from nnft.errors import CardError, DataFileError, UsageError, shorten
+from nnft.spec.dataset import make_dataset
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
 from nnft.store.atomic import require_space
@@ -98,7 +101,7 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
         return Start(spec, plan, None, "start")
     with read_run(path) as stored:
         earlier = stored.snapshot()
-    old = RunSpec.from_text(earlier.config["resolved"], points=earlier.points, name=path.name)
+    old = stored_spec(earlier, path.name)
     spec = spec.resuming(old)
     problems = spec.difference(old)
     if spec.ensemble.networks < earlier.networks_done:
@@ -120,6 +123,22 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
     remaining = plan.fields_bytes * (1 - done / max(1, plan.fields_networks))
     require_space(path.absolute().parent, int(2 * plan.snapshot_bytes + remaining))
     return Start(spec, plan, earlier, "extend" if earlier.networks_planned != plan.networks else "resume")
+
+
+def stored_spec(earlier: RunSnapshot, name: str) -> RunSpec:
+    """Return the specification of a stored run, with the points and the data that the file keeps."""
+    dataset = None
+    if earlier.training:
+        empty = np.zeros((0, earlier.points.shape[1]))
+        targets = earlier.training["data/train_targets"]
+        dataset = make_dataset(
+            earlier.training["data/train_inputs"],
+            targets,
+            earlier.training.get("data/test_inputs", empty),
+            earlier.training.get("data/test_targets", np.zeros((0, targets.shape[1]))),
+            earlier.data_source,
+        )
+    return RunSpec.from_text(earlier.config["resolved"], points=earlier.points, dataset=dataset, name=name)
 
 
 def segment_rows(plan: RunPlan) -> int:

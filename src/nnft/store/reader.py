@@ -62,6 +62,8 @@ class StoredRun(CheckedFile):
             self.counter(name) for name in ("networks_done", "networks_planned", "block_size")
         )
         counted = int(self._load("/accumulators/count").sum())
+        if "/training/diverged/networks" in self.forms:
+            counted += int(self._load("/training/diverged/networks"))
         wanted = (counted, -(-done // max(size, 1)), int(done == planned))
         found = (done, self.counter("blocks_done"), self.counter("complete"))
         if size < 1 or done > planned or found != wanted:

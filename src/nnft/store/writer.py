@@ -45,6 +45,7 @@ def write_snapshot(
     root = _root_attributes(snapshot)
     content = CheckedContent(RUN_FILE, root, snapshot.datasets(), snapshot.attributes())
     counted = int(content.arrays["/accumulators/count"].sum())
+    counted += int(content.arrays.get("/training/diverged/networks", 0))
     if counted != snapshot.networks_done:
         raise ValueError(f"/accumulators/count: got {counted} in all, wanted {snapshot.networks_done}")
     return publish(path, content.write, expected=expected)

@@ -1,0 +1,187 @@
+"""A training in memory, advanced step by step: waves of networks, and their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.errors import NumericalError
+from nnft.pipeline.train_exact import ExactPosterior
+from nnft.pipeline.train_record import restore
+from nnft.pipeline.train_samples import SampleSums, network_numbers
+from nnft.pipeline.train_state import PILOT_NETWORKS, Progress, TrainingState
+from nnft.samplers.trained import Wave
+from nnft.spec.plan import RunPlan
+from nnft.spec.run import RunSpec
+
+FloatArray = npt.NDArray[np.float64]
+
+TRACED_MEMBERS = 128
+
+
+class TrainEngine(TrainingState):
+    """A training that can be advanced; see `TrainingState`.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    plan : RunPlan
+        With a training.
+    threads : int
+    step : float
+        Step size, decided.
+    stored : mapping, optional
+        What a file holds of the run that is gone on with; see `nnft.pipeline.train_record.restore`.
+    """
+
+    def __init__(
+        self, spec: RunSpec, plan: RunPlan, threads: int, step: float, stored: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(spec, plan, threads, step)
+        self.exact = ExactPosterior(spec, plan) if self.ensemble is None else None
+        if stored is not None:
+            restore(self, stored)
+
+    def advance(self, steps: int) -> tuple[int, FloatArray]:
+        """Advance the wave by up to `steps` steps; returns first kept network and kept outputs where it ends."""
+        nothing = self.networks_done, np.zeros((0, 1, self.plan.points))
+        if self.exact is not None:
+            return self._exact_wave()
+        if self.wave is None:
+            self._start_wave()
+        if not self._towards(steps):
+            return nothing
+        return self._finish_wave()
+
+    def _start_wave(self) -> None:
+        assert self.ensemble is not None
+        count = min(self.wave_networks(), self.plan.networks - self.networks_done)
+        self.wave = self.ensemble.start(self.networks_done, count)
+        members = count * self.members
+        seen = np.zeros((self.training.snapshot_count, members, self.seen_size()))
+        self.progress = Progress(seen, np.zeros((len(self.draw_steps), members, self.drawn_size())))
+
+    def _towards(self, steps: int) -> bool:
+        """Go on by some steps; True once all snapshots and draws are recorded."""
+        wave, progress, ensemble = self.wave, self.progress, self.ensemble
+        assert wave is not None
+        assert progress is not None
+        assert ensemble is not None
+        if self.training.algorithm == "gradient-flow":
+            return self._towards_time(wave, progress)
+        left = steps
+        moments, draws = self.training.snapshots, self.draw_steps
+        while True:
+            if progress.moments < len(moments) and wave.step == moments[progress.moments]:
+                self._record_moment()
+            if progress.draws < len(draws) and wave.step == draws[progress.draws]:
+                self._record_draw()
+            ahead = [int(m) for m in moments[progress.moments : progress.moments + 1]]
+            ahead += [int(d) for d in draws[progress.draws : progress.draws + 1]]
+            if not ahead:
+                return True
+            if left <= 0:
+                return False
+            target = min(min(ahead), wave.step + left)
+            left -= target - wave.step
+            ensemble.advance(wave, target)
+
+    def _towards_time(self, wave: Wave, progress: Progress) -> bool:
+        """One call of the gradient flow towards the next snapshot."""
+        assert self.ensemble is not None
+        times = self.training.snapshot_times or (self.training.total_time,)
+        if progress.moments >= len(times):
+            return True
+        if self.ensemble.follow(wave, times[progress.moments]):
+            if self.training.snapshot_times:
+                self._record_moment()
+            else:
+                progress.moments += 1
+            if progress.moments == len(times):
+                self._record_draw()
+                return True
+        return False
+
+    def _record_moment(self) -> None:
+        """Record outputs, scalars and kernels of all members."""
+        wave, progress, ensemble = self.wave, self.progress, self.ensemble
+        assert wave is not None
+        assert progress is not None
+        assert ensemble is not None
+        outputs, scalars = ensemble.observe(wave)
+        kernels, movement = ensemble.kernels(wave)
+        progress.seen[progress.moments] = np.concatenate([outputs, scalars, movement, kernels], axis=1)
+        progress.moments += 1
+
+    def _record_draw(self) -> None:
+        """Record what a sample contributes, and scalars."""
+        wave, progress, ensemble = self.wave, self.progress, self.ensemble
+        assert wave is not None
+        assert progress is not None
+        assert ensemble is not None
+        outputs, scalars = ensemble.observe(wave)
+        parts = [outputs, scalars]
+        if self.conditional:
+            parts = [*ensemble.readouts(wave, self.training.ridge), *parts]
+        progress.drawn[progress.draws] = np.concatenate(parts, axis=1)
+        progress.draws += 1
+
+    def _finish_wave(self) -> tuple[int, FloatArray]:
+        """Add the networks of the wave to the sums; those with a member that diverged are counted, not added."""
+        wave, progress = self.wave, self.progress
+        assert wave is not None
+        assert progress is not None
+        sums = SampleSums(self, wave, progress)
+        alive = sums.alive
+        self.diverged["members"] += int((wave.status != 0).sum())
+        self.diverged["networks"] += int((~alive).sum())
+        lost = np.flatnonzero(wave.status)
+        if len(lost) and self.diverged["first"] < 0:
+            self.diverged["first"] = wave.first * self.members + int(lost[0])
+        if self.estimator.n_networks == 0:
+            self._set_shifts(sums)
+        sums.add()
+        self._trace(progress, wave)
+        kept = sums.kept_outputs()
+        first, self.networks_done = wave.first, wave.first + wave.networks
+        self.wave = self.progress = None
+        return first, kept
+
+    def _set_shifts(self, sums: SampleSums) -> None:
+        """Shift the fields by their means over the first networks, before anything is added."""
+        shift, moving = sums.pilot_means(PILOT_NETWORKS)
+        self.estimator.shift = shift
+        if self.flow is not None:
+            self.flow.shifts[:] = moving
+
+    def _trace(self, progress: Progress, wave: Wave) -> None:
+        """Keep the draws of the first members: a few outputs and the scalars that chains are judged by."""
+        have = sum(len(part) for part in self.traces)
+        room = TRACED_MEMBERS // self.members * self.members if self.members < TRACED_MEMBERS else self.members
+        count = max(0, min(room - have, len(wave.theta)))
+        if len(progress.drawn) > 1 and count:
+            self.traces.append(network_numbers(self, progress.drawn[:, :count]).transpose(1, 0, 2))
+
+    def _exact_wave(self) -> tuple[int, FloatArray]:
+        """Networks whose readout posterior is known: no training at all."""
+        assert self.exact is not None
+        first = self.networks_done
+        count = min(self.wave_networks(), self.plan.networks - first)
+        kept = self.exact.add(self, first, count)
+        self.networks_done += count
+        return first, kept
+
+    def check_finite(self) -> None:
+        """Raise NumericalError if any sum overflowed."""
+        tables = dict(self.estimator.sums)
+        if self.flow is not None:
+            tables |= {f"the flow, {name}": table for name, table in self.flow.sums.items()}
+        for name, table in tables.items():
+            if not np.isfinite(table.sum()):
+                raise NumericalError(
+                    f"sums of {name} are not finite: got overflow; lower training.step, the highest correlator "
+                    "or the scale of the data"
+                )

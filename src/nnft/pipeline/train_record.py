@@ -1,0 +1,164 @@
+"""What the file holds of a training: arrays below ``/training``, and an engine made of them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.errors import NumericalError
+from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.flow import FlowEstimator
+from nnft.estimators.observables import MatrixFlow, ObservableEstimator
+from nnft.pipeline.train_state import Progress, TrainingState
+from nnft.samplers.trained import Wave
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float64]
+
+
+def training_arrays(engine: TrainingState, final: bool) -> dict[str, Any]:
+    """Return everything below ``/training`` by its path there.
+
+    Parameters
+    ----------
+    engine : TrainingState
+    final : bool
+        Whether the flows are evaluated as well.
+    """
+    data = engine.spec.dataset()
+    found: dict[str, Any] = {
+        "data/train_inputs": data.train_inputs,
+        "data/train_targets": data.train_targets,
+        **{f"diverged/{name}": np.array(number, np.int64) for name, number in engine.diverged.items()},
+    }
+    if len(data.test_inputs):
+        found |= {"data/test_inputs": data.test_inputs, "data/test_targets": data.test_targets}
+    found |= {f"equilibrium/{name}": array for name, array in engine.equilibrium.to_arrays().items()}
+    if engine.flow is not None:
+        found |= _moments(engine)
+        found |= engine.flow.to_arrays()
+        if engine.observables is not None:
+            found |= engine.observables.to_arrays()
+        if engine.kernel is not None and engine.tangent is not None:
+            found |= engine.kernel.to_arrays("kernel") | engine.tangent.to_arrays("tangent")
+        if final:
+            found |= flow_estimates(engine)
+    if engine.traces:
+        found |= _traces(engine)
+    if engine.wave is not None and engine.progress is not None:
+        found |= _wave(engine.wave, engine.progress)
+    return {path: array for path, array in found.items() if not isinstance(array, np.ndarray) or array.size}
+
+
+def _moments(engine: TrainingState) -> dict[str, Array]:
+    training = engine.training
+    steps = training.snapshots or (0,) * len(training.snapshot_times)
+    step = engine.ensemble.schedule.step if engine.ensemble is not None else 0.0
+    times = training.snapshot_times or tuple(step * moment for moment in steps)
+    return {"moment/step": np.array(steps, np.int64), "moment/time": np.array(times, np.float64)}
+
+
+def _traces(engine: TrainingState) -> dict[str, Any]:
+    values = np.concatenate(engine.traces)
+    return {
+        "traces/name": engine.names.traced,
+        "traces/step": engine.draw_steps.astype(np.int64),
+        "traces/number": np.arange(len(values), dtype=np.int64),
+        "traces/values": values,
+    }
+
+
+def _wave(wave: Wave, progress: Progress) -> dict[str, Array]:
+    position = [wave.first, wave.networks, wave.step, progress.moments, progress.draws]
+    return {
+        "wave/position": np.array(position, np.int64),
+        "wave/time": np.array(wave.time),
+        "wave/theta": wave.theta,
+        "wave/extra": wave.extra,
+        "wave/control": wave.control,
+        "wave/status": wave.status,
+        "wave/recorded_draws": progress.drawn,
+        "wave/seen_moments": progress.seen,
+    }
+
+
+def flow_estimates(engine: TrainingState) -> dict[str, Any]:
+    """Return connected correlators and numbers of the networks at every snapshot, with errors."""
+    flow = engine.flow
+    if flow is None or flow.n_networks < 2:
+        return {}
+    found: dict[str, Any] = {}
+    for name, table in flow.layout.tables.items():
+        order = int(name[1:].partition(":")[0])
+        try:
+            estimates = [flow.at(s).result(order) for s in range(flow.snapshots)]
+        except NumericalError:
+            continue
+        path = "flows/" + ("mean" if order == 1 else f"connected_{order}")
+        found[f"{path}@order"] = order
+        found[f"{path}/indices"] = table.points.astype(np.int32)
+        found[f"{path}/value"] = np.stack([estimate.value for estimate in estimates])
+        found[f"{path}/stderr"] = np.stack([estimate.stderr for estimate in estimates])
+    if engine.observables is not None:
+        for name in engine.observables.names:
+            result = engine.observables.result(name)
+            found[f"flows/{name}@order"] = 0
+            found[f"flows/{name}/indices"] = np.zeros((1, 1), np.int32)
+            for part, numbers in (("value", result.mean), ("stderr", result.stderr), ("spread", result.spread)):
+                found[f"flows/{name}/{part}"] = numbers[:, None]
+    pairs = engine.estimator.layout.pairs.astype(np.int32)
+    for name, matrix in (("kernel", engine.kernel), ("tangent_kernel", engine.tangent)):
+        if matrix is not None:
+            found[f"flows/{name}@order"] = 2
+            found[f"flows/{name}/indices"] = pairs
+            found[f"flows/{name}/value"] = matrix.mean()
+            found[f"flows/{name}/stderr"] = matrix.stderr()
+    return found
+
+
+def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
+    """Put an engine in the state that a file holds.
+
+    Parameters
+    ----------
+    engine : TrainingState
+        New.
+    stored : mapping
+        "accumulators", "training" (arrays by path) and "networks_done".
+    """
+    arrays: Mapping[str, Array] = stored["training"]
+    engine.estimator = CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(stored["accumulators"]))
+    engine.networks_done = int(stored["networks_done"])
+    if engine.flow is not None and engine.observables is not None:
+        engine.flow = FlowEstimator.from_arrays(arrays)
+        engine.observables = ObservableEstimator.from_arrays(arrays, engine.names.moving)
+        engine.kernel = MatrixFlow.from_arrays(arrays, "kernel")
+        engine.tangent = MatrixFlow.from_arrays(arrays, "tangent")
+    equilibrium = {name.removeprefix("equilibrium/"): arrays[name] for name in arrays if name.startswith("equilib")}
+    engine.equilibrium = ObservableEstimator.from_arrays(equilibrium, engine.names.averaged)
+    engine.diverged = {name: int(arrays[f"diverged/{name}"]) for name in engine.diverged}
+    if "traces/values" in arrays:
+        engine.traces = [np.array(arrays["traces/values"])]
+    if "wave/position" in arrays and engine.ensemble is not None:
+        _restore_wave(engine, arrays)
+
+
+def _restore_wave(engine: TrainingState, arrays: Mapping[str, Array]) -> None:
+    first, networks, step, moments, draws = (int(number) for number in arrays["wave/position"])
+    assert engine.ensemble is not None
+    wave = engine.ensemble.start(first, networks)
+    for name in ("theta", "extra", "control", "status"):
+        if f"wave/{name}" in arrays:
+            getattr(wave, name)[...] = arrays[f"wave/{name}"]
+    wave.step, wave.time = step, float(arrays["wave/time"])
+    members = networks * engine.members
+    seen = np.zeros((engine.training.snapshot_count, members, engine.seen_size()))
+    drawn = np.zeros((len(engine.draw_steps), members, engine.drawn_size()))
+    if "wave/seen_moments" in arrays:
+        seen[...] = arrays["wave/seen_moments"]
+    if "wave/recorded_draws" in arrays:
+        drawn[...] = arrays["wave/recorded_draws"]
+    engine.wave, engine.progress = wave, Progress(seen, drawn, moments, draws)

@@ -1,0 +1,148 @@
+"""From a specification to the sampler of a training: rates, factors, and the step size where it is left open."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.errors import CardError, NumericalError
+from nnft.samplers.trained import Schedule, TrainedEnsemble
+from nnft.samplers.training_problem import Moving, TrainingProblem
+from nnft.spec.plan import RunPlan
+from nnft.spec.problems import line
+from nnft.spec.run import RunSpec
+from nnft.spec.training_resolution import TrainingResolution
+
+FloatArray = npt.NDArray[np.float64]
+
+PILOT_NETWORKS = 8
+SAFE_UNDERDAMPED = 0.5
+SAFE_MALA = 0.25
+
+
+def make_ensemble(spec: RunSpec, plan: RunPlan, threads: int, step: float) -> TrainedEnsemble:
+    """Return the sampler of a specification.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    plan : RunPlan
+        With a training.
+    threads : int
+    step : float
+        Step size, decided; see `decide_step`.
+    """
+    training, data = resolved(plan), spec.dataset()
+    test = (data.test_inputs, data.test_targets) if len(data.test_inputs) else None
+    problem = make_problem(spec, training)
+    schedule = make_schedule(training, step)
+    return TrainedEnsemble(problem, schedule, spec.mesh().points, test, spec.ensemble.seed, threads)
+
+
+def resolved(plan: RunPlan) -> TrainingResolution:
+    """Return the training of a plan that has one."""
+    if plan.training is None:
+        raise ValueError("plan without a training")
+    return plan.training
+
+
+def make_problem(spec: RunSpec, training: TrainingResolution) -> TrainingProblem:
+    """Return network and data as the kernels take them."""
+    data = spec.dataset()
+    moving = Moving(
+        training.trainable,
+        training.weight_mobilities,
+        training.bias_mobilities,
+        training.temperature if training.decay else 0.0,
+        training.observe,
+    )
+    return TrainingProblem(spec.network, data.train_inputs, data.train_targets, moving)
+
+
+def make_schedule(training: TrainingResolution, step: float) -> Schedule:
+    """Return the algorithm in numbers; batches of mean losses keep the mean over their points."""
+    points, batch = training.train_points, training.batch_size or training.train_points
+    factor, share = 2.0 * training.loss_factor, 1.0
+    if training.algorithm == "sgd":
+        if training.mean_loss:
+            factor *= points / batch
+        else:
+            share = batch / points
+    return Schedule(
+        training.algorithm,
+        step,
+        factor,
+        share,
+        training.temperature,
+        training.friction or 1.0,
+        training.jitter,
+        training.target_acceptance or 0.8,
+        training.divergence or 1e6,
+        training.tolerance or 1e-6,
+        training.leapfrog_steps or 1,
+        training.burn_in,
+        batch,
+        -(-points // batch),
+        training.order or "cyclic",
+        training.adapt,
+        training.chains,
+    )
+
+
+def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
+    """Return the largest curvature of the energy at the start, from the tangent kernels of the first networks.
+
+    The matrix 2 c J M J^T of a network, with J the derivatives of its outputs on the training points and M the
+    mobilities, has the eigenvalues of 2 c M^(1/2) J^T J M^(1/2); the weight decay adds its own. For batches of
+    fewer points than the data it is the largest of a single point, times the points of a batch.
+    """
+    problem = make_problem(spec, training)
+    schedule = make_schedule(training, 1.0)
+    ensemble = TrainedEnsemble(problem, schedule, spec.dataset().train_inputs, None, spec.ensemble.seed)
+    count = min(PILOT_NETWORKS, spec.ensemble.networks)
+    kernels, _ = ensemble.kernels(ensemble.start(0, count))
+    points = training.train_points
+    upper = np.triu_indices(points)
+    tangent = np.zeros((count, points, points))
+    for m, packed in enumerate(kernels[:: training.chains]):
+        tangent[m][upper] = packed[points * (points + 1) // 2 :]
+    tangent += np.triu(tangent, 1).transpose(0, 2, 1)
+    if not np.isfinite(tangent).all():
+        raise NumericalError("tangent kernel at the start is not finite: got overflow; lower the weight variance")
+    if training.algorithm == "sgd":
+        batch = min(training.batch_size, points)
+        diagonal = tangent.diagonal(axis1=1, axis2=2)
+        largest = float(np.sort(diagonal, axis=1)[:, -batch:].sum(axis=1).max())
+        largest = min(largest, float(np.linalg.eigvalsh(tangent)[:, -1].max()))
+    else:
+        largest = float(np.linalg.eigvalsh(tangent)[:, -1].max())
+    decay = problem.columns[0] * problem.columns[1]
+    return schedule.gradient_factor * largest + schedule.decay_share * float(decay.max())
+
+
+def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:
+    """Return the step size and the largest stable one; infinite where there is no such limit.
+
+    Raises
+    ------
+    CardError
+        The step of the card is above the limit.
+    """
+    training = resolved(plan)
+    if training.algorithm in ("exact", "gradient-flow"):
+        return training.step, float("inf")
+    curvature = largest_curvature(spec, training)
+    if curvature <= 0.0:
+        return training.step or 1.0, float("inf")
+    second_order = training.algorithm in ("hmc", "underdamped")
+    limit = 2.0 / np.sqrt(curvature) if second_order else 2.0 / curvature
+    step = training.step
+    if step == 0.0:
+        step = SAFE_UNDERDAMPED / np.sqrt(curvature) if second_order else SAFE_MALA / curvature
+    elif step >= limit and not (training.adapt and training.burn_in):
+        advice = (
+            f"allowed: below {limit:.4g}, the stability limit at the largest curvature {curvature:.4g} of the "
+            f"first {min(PILOT_NETWORKS, spec.ensemble.networks)} networks"
+        )
+        raise CardError(line("step above the stability limit", "training.step", f"{step:.6g}", advice))
+    return float(step), float(limit)

@@ -1,0 +1,175 @@
+"""What is known of a training at any time: the sums of the networks that are done, and the wave on its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.errors import EnvironmentRefusal
+from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.flow import FlowEstimator
+from nnft.estimators.layout import SumLayout, sum_layout
+from nnft.estimators.observables import MatrixFlow, ObservableEstimator
+from nnft.pipeline.train_names import SAMPLERS, observable_names
+from nnft.pipeline.train_setup import make_ensemble, resolved
+from nnft.samplers.trained import Wave
+from nnft.spec.plan import RunPlan
+from nnft.spec.run import RunSpec
+
+FloatArray = npt.NDArray[np.float64]
+
+PILOT_NETWORKS = 8
+WAVE_BYTES = 512 << 20
+WAVE_NETWORKS = 256
+
+
+@dataclass
+class Progress:
+    """What was recorded of the wave so far.
+
+    Attributes
+    ----------
+    moments, draws : int
+        Snapshots and draws done.
+    seen : ndarray of float64, shape (snapshots, members, numbers)
+    drawn : ndarray of float64, shape (draws, members, numbers)
+    """
+
+    seen: FloatArray
+    drawn: FloatArray
+    moments: int = 0
+    draws: int = 0
+
+
+class TrainingState:
+    """State of a training.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    plan : RunPlan
+        With a training.
+    threads : int
+    step : float
+        Step size, decided.
+
+    Attributes
+    ----------
+    estimator : CorrelatorEstimator
+        Of the networks that are done, at the end of the training or over its draws.
+    flow : FlowEstimator or None
+        The same at every snapshot.
+    networks_done : int
+        Networks that are done, those that diverged included.
+    """
+
+    def __init__(
+        self, spec: RunSpec, plan: RunPlan, threads: int, step: float
+    ) -> None:
+        self.spec, self.plan = spec, plan
+        self.training = resolved(plan)
+        self.keeps_fields = plan.fields_networks > 0
+        self.kept_outputs = 1
+        self.members = self.training.chains
+        exact = self.training.algorithm == "exact"
+        self.ensemble = None if exact else make_ensemble(spec, plan, threads, step)
+        self.conditional = self.training.estimator == "trained-conditional"
+        layout = self._layout("trained-conditional" if self.conditional else "trained")
+        samples = self.training.draws * self.training.chains
+        self.estimator = CorrelatorEstimator(layout, plan.bins, draws=1 if exact and self.conditional else samples)
+        self.names = observable_names(plan)
+        self.flow: FlowEstimator | None = None
+        self.observables = self.kernel = self.tangent = None
+        snapshots = self.training.snapshot_count
+        if snapshots:
+            pairs = plan.points * (plan.points + 1) // 2
+            self.flow = FlowEstimator(self._layout("trained"), plan.bins, snapshots, draws=self.training.chains)
+            self.observables = ObservableEstimator(self.names.moving, plan.bins, snapshots)
+            self.kernel, self.tangent = (MatrixFlow(plan.bins, snapshots, pairs) for _ in range(2))
+        self.equilibrium = ObservableEstimator(self.names.averaged, plan.bins, 1)
+        self.traces: list[FloatArray] = []
+        self.diverged = {"members": 0, "networks": 0, "first": -1}
+        self.networks_done = 0
+        self.wave: Wave | None = None
+        self.progress: Progress | None = None
+
+    def _layout(self, kind: Any) -> SumLayout:
+        return sum_layout(self.plan.points, kind, self.spec.estimate.correlators)
+
+    @property
+    def blocks_done(self) -> int:
+        """Blocks that are done; the last of a complete run may be short."""
+        return -(-self.networks_done // self.plan.block_size)
+
+    @property
+    def share(self) -> float:
+        """Share of its way that the wave has done."""
+        if self.wave is None or self.training.total_steps == 0:
+            return 0.0
+        return self.wave.step / self.training.total_steps
+
+    @property
+    def draw_steps(self) -> npt.NDArray[np.int64]:
+        """Steps at which chains are drawn from; for a descent the last one."""
+        t = self.training
+        if t.temperature > 0.0 and t.algorithm in SAMPLERS:
+            return t.burn_in + t.thinning * np.arange(t.draws)
+        return np.array([t.total_steps])
+
+    def wave_networks(self) -> int:
+        """Networks of a wave: whole blocks, at least the pilot networks.
+
+        Raises
+        ------
+        EnvironmentRefusal
+            The smallest wave does not fit into memory.
+        """
+        block = self.plan.block_size
+        smallest = -(-PILOT_NETWORKS // block) * block
+        if self.ensemble is None:
+            return max(smallest, WAVE_NETWORKS // block * block)
+        per_network = self.network_bytes()
+        most = available_bytes() // 2
+        if min(smallest, self.plan.networks) * per_network > most:
+            fits = int(most // per_network) * self.members
+            raise EnvironmentRefusal(
+                f"too little memory for the chains of a wave: got {smallest * self.members} members of "
+                f"{per_network / self.members / 2**20:.3g} MiB; {fits} fit: lower training.chains, training.draws, "
+                "snapshots or the widths"
+            )
+        fitting = int(min(WAVE_BYTES, most) // per_network)
+        return max(smallest, min(WAVE_NETWORKS, fitting) // block * block)
+
+    def network_bytes(self) -> int:
+        """Return the memory of one network on its way: states and what is recorded of its members."""
+        ensemble = self.ensemble
+        assert ensemble is not None
+        numbers = ensemble.problem.size + ensemble.extra_size()
+        recorded = len(self.draw_steps) * self.drawn_size() + self.training.snapshot_count * self.seen_size()
+        return 8 * self.members * (numbers + recorded)
+
+    def drawn_size(self) -> int:
+        """Return the numbers recorded of a member at a draw: values, outputs of traces, scalars."""
+        points = self.plan.points
+        values = points + points * (points + 1) // 2 if self.conditional else points
+        return values + (points if self.conditional else 0) + 3 + 2 * self.plan.layers
+
+    def seen_size(self) -> int:
+        """Return the numbers recorded of a member at a snapshot: outputs, scalars, movements, two kernels."""
+        points = self.plan.points
+        return points + 3 + 2 * self.plan.layers + 2 + points * (points + 1)
+
+
+def available_bytes() -> int:
+    """Return the memory that the machine has free, as far as it says."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return 8 << 30
