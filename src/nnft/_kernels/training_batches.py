@@ -22,7 +22,7 @@ def fill_order(key: int, member: int, order: int, epoch: int, points: int, taken
             out[i] = i
     if order == CYCLIC:
         return
-    for i in range(taken):
+    for i in range(taken if order == RANDOM else points):
         if i % 32 == 0:
             uniform_words(key, member, ORDER, epoch * groups + i // 32, line)
         word = np.uint64(line[i % 32])
