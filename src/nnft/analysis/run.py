@@ -18,15 +18,13 @@ from nnft.errors import UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.insertion import deformation_weights
+from nnft.estimators.observables import ObservableEstimator
 from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
 from nnft.estimators.reweighting import EffectiveSampleSize
 from nnft.store.reader import StoredRun, read_run
 
 FloatArray = npt.NDArray[np.float64]
-
-BESIDE_THE_SUMS = ("flow/", "observables/")
-"""Accumulators of a training that are not those of the final correlators."""
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
@@ -143,15 +141,19 @@ class Run:
     @cached_property
     def estimator(self) -> CorrelatorEstimator:
         """The estimator behind all results, with its bins."""
-        stored = self.stored.accumulators
-        arrays = {name: stored[name] for name in stored if not name.startswith(BESIDE_THE_SUMS)}
-        return CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | arrays)
+        return CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(self.stored.accumulators))
 
     @cached_property
     def flow(self) -> FlowEstimator | None:
         """Correlators at every snapshot of the training, or None: ``flow.at(s)`` has what `estimator` has."""
-        stored = self.stored.accumulators
+        stored = self.stored.training
         return FlowEstimator.from_arrays(stored) if "flow/count" in stored else None
+
+    @cached_property
+    def observables(self) -> ObservableEstimator | None:
+        """Numbers of the networks, such as losses, at every snapshot of the training, or None."""
+        stored = self.stored.training
+        return ObservableEstimator.from_arrays(stored) if "observables/count" in stored else None
 
     def connected(self, order: int, outputs: Sequence[int] | str | None = None) -> Correlator:
         """Return the connected correlator (joint cumulant) of `order` outputs.

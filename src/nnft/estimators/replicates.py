@@ -268,8 +268,14 @@ class MomentReplicates:
             ordered = sorted(inside, key=lambda slot: (-pattern.count(table.pattern[slot]), slot))
             sizes = [pattern.count(label) for label in dict.fromkeys(table.pattern[s] for s in ordered)]
             sector = SectorTable(table.n_points, pattern_of(sizes))
-            total += weight * self._means.rows(sector.name, sector.locate(points[:, ordered]))
+            total += weight * self._rows(sector, sector.locate(points[:, ordered]))
         return total
+
+    def _rows(self, sector: SectorTable, ranks: RankArray) -> FloatArray:
+        """Return means of sums; those of lower orders of a field are kept, they serve many components."""
+        if self._of_fields and sector.order < self._table.order:
+            return np.take(self._means.table(sector.name), ranks, axis=0)
+        return self._means.rows(sector.name, ranks)
 
     def _outside(self, points: IndexArray, slots: list[int]) -> FloatArray:
         """Return what the shift contributes on some slots, shape (m,)."""
