@@ -26,7 +26,7 @@ from nnft.spec.problems import card_error, line, mistake, shown
 from nnft.spec.resolve import Resolution, resolve
 from nnft.spec.run_keys import deformation_values, run_values
 from nnft.spec.toml_text import toml_text
-from nnft.spec.trained_run import resolve_trained
+from nnft.spec.trained_run import resolve_trained, resumed_bins
 from nnft.spec.training import TrainingSpec
 from nnft.spec.training_checks import check_estimate, check_training
 from nnft.spec.training_keys import training_table, training_values
@@ -277,7 +277,8 @@ class RunSpec(Table):
         ----------
         stored : RunSpec
             Specification of the stored run. Its seed is taken when this card has none, and its block size
-            when this card says ``"auto"``, since that depends on the number of networks.
+            when this card says ``"auto"``, since that depends on the number of networks; so do the bins of a
+            trained ensemble.
         """
         changes: dict[str, object] = {}
         if self.ensemble.seed_was_drawn:
@@ -285,7 +286,12 @@ class RunSpec(Table):
         if self.ensemble.block_size == "auto":
             block_size = stored.resolution.block_size
             changes["block_size"] = block_size if block_size <= self.ensemble.networks else "auto"
-        spec = self.model_copy(update={"ensemble": self.ensemble.model_copy(update=changes)})
+        estimate = self.estimate
+        if self.training is not None and stored.training is not None:
+            bins = resumed_bins(estimate, stored.ensemble.networks, stored.resolution.bins)
+            estimate = estimate.model_copy(update={"bins": bins})
+        ensemble = self.ensemble.model_copy(update=changes)
+        spec = self.model_copy(update={"ensemble": ensemble, "estimate": estimate})
         spec.__dict__.pop("resolution", None)
         return spec
 

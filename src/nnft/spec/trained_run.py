@@ -6,7 +6,7 @@ import math
 
 from nnft.errors import CardError
 from nnft.spec.dataset import Dataset
-from nnft.spec.ensemble import EnsembleSpec, EstimateSpec
+from nnft.spec.ensemble import FEWEST_BINS, EnsembleSpec, EstimateSpec
 from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line
 from nnft.spec.resolve import BINS_MEMORY, Resolution, cheaper_method, sampler_cost
@@ -49,7 +49,7 @@ def resolve_trained(
     _refuse_contradictions(estimate, dimension, data)
     trained = resolve_training(training, network, data, estimate.estimator, points)
     found = field_sectors(points, estimate.correlators[-1])
-    bins = min(estimate.bins, ensemble.networks)
+    bins = trained_bins(estimate.bins, ensemble.networks)
     _refuse_large_flow(trained, found, bins, points)
     if training.algorithm == "exact":
         joint = points + len(data.train_inputs)
@@ -66,7 +66,7 @@ def resolve_trained(
         layer_pairs="diagonal",
         outputs=1,
         bins=bins,
-        bins_reason="as asked" if bins == estimate.bins else "one network in each",
+        bins_reason=_bins_reason(estimate.bins, bins, ensemble.networks),
         block_size=_block_size(ensemble, bins),
         readouts=0,
         sectors=found,
@@ -83,6 +83,32 @@ def field_sectors(points: int, highest_order: int) -> tuple[Sector, ...]:
         Sector(order, "0" * order, math.comb(points + order - 1, order))
         for order in range(1, highest_order + 1)
     )
+
+
+def trained_bins(asked: int, networks: int) -> int:
+    """Return the bins of a trained ensemble: as many as asked, but not more than networks or 32."""
+    return min(asked, max(networks, FEWEST_BINS))
+
+
+def resumed_bins(estimate: EstimateSpec, networks: int, bins: int) -> int:
+    """Return the bins with which a run goes on.
+
+    Parameters
+    ----------
+    estimate : EstimateSpec
+        Of the card.
+    networks, bins : int
+        Of the stored run. Its bins are taken if the card asks for none, or for more than there were networks.
+    """
+    if "bins" not in estimate.model_fields_set:
+        return min(estimate.bins, bins)
+    return bins if trained_bins(estimate.bins, networks) == bins else estimate.bins
+
+
+def _bins_reason(asked: int, bins: int, networks: int) -> str:
+    if bins == asked:
+        return "as asked"
+    return "one network in each" if bins == networks else f"there are only {networks} networks"
 
 
 def _refuse_contradictions(estimate: EstimateSpec, dimension: int, data: Dataset) -> None:

@@ -43,7 +43,5 @@ def training_table(training: TrainingSpec, data: Dataset) -> dict[str, object]:
 
     Data from a file are named by the file and their digest, not written out.
     """
-    table = training.data.table()
-    if training.data.file is not None:
-        table["sha256"] = data.sha256
-    return training.table() | {"data": table}
+    digest = data.sha256 if training.data.file is not None else None
+    return training.table() | {"data": training.data.model_copy(update={"sha256": digest}).table()}
