@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import sys
@@ -108,6 +109,14 @@ def _choose_cache() -> str | None:
     return None
 
 
+def _fingerprint() -> str:
+    """Return a word for the text of all kernels: a cached one holds copies of those that it calls."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"kernels-{digest.hexdigest()[:16]}"
+
+
 cache_folder: str | None = _choose_cache()
 if cache_folder is None:
     warnings.warn(
@@ -117,7 +126,7 @@ if cache_folder is None:
         stacklevel=2,
     )
 else:
-    numba.config.CACHE_DIR = cache_folder
+    numba.config.CACHE_DIR = os.path.join(cache_folder, _fingerprint())
 
 
 def compiled(parallel: bool = False) -> Callable[[Function], Function]:
