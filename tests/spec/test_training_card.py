@@ -256,14 +256,6 @@ def test_weight_decay_needs_a_prior_of_positive_variance() -> None:
     plan_run(spec_of(training_of("gd"), network=network))
 
 
-def test_metrics_of_layers_are_left_out() -> None:
-    for estimate in ({}, {"layers": True}, {"layers": False}):
-        spec = spec_of(training_of("gd"), estimate=estimate)
-        assert spec.estimate.layers is False
-        assert plan_run(spec).layer_components == 0
-    assert "layers = false" in spec_of(training_of("gd")).to_toml()
-
-
 def test_a_card_without_the_table_has_no_data() -> None:
     plain = RunSpec.from_dict(CARD)
     assert plain.training is None
@@ -349,14 +341,6 @@ def test_python_objects_and_cards_are_the_same_run() -> None:
     )
     assert spec == card
     assert spec.digest() == card.digest()
-
-
-def test_a_longer_run_goes_on_with_the_stored_one() -> None:
-    stored = spec_of(training_of("hmc"))
-    longer = spec_of(training_of("hmc"), ensemble={"networks": 100_000})
-    resumed = longer.resuming(stored)
-    assert resumed.difference(stored) == []
-    assert resumed.resolution.block_size == stored.resolution.block_size
 
 
 @st.composite
