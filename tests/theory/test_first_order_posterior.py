@@ -18,6 +18,7 @@ from nnft.theory.activations import activation
 from nnft.theory.deep_linear import LinearMetric
 from nnft.theory.deep_linear_posterior import deep_linear_posterior
 from nnft.theory.first_order_posterior import deep_linear_mean_shift, first_order_prior, first_order_shift
+from nnft.theory.gaussian_averages import pair_average
 from nnft.theory.nngp import first_layer_kernel, nngp_kernel
 from nnft.theory.one_hidden_layer import Readout, connected_correlator, mlp_moment
 
@@ -151,6 +152,28 @@ def test_prior_of_networks() -> None:
         assert deep.four_point[component] == pytest.approx(metric.connected_correlator(component), rel=1e-4)
 
 
+def test_correction_of_a_deep_kernel_by_sampling() -> None:
+    """Two hidden layers, one input: the first is drawn, the mean over the second is a Gaussian average.
+
+    The metric of layer 2 has an exact mean, so that a term linear in it can be taken out of the noise.
+    """
+    rng = np.random.default_rng(20240603)
+    widths, weights, biases, draws = (160, 80), (2.0, 2.5, 1.5), (0.2, 0.1, 0.3), 32_000
+    tanh, first = activation("tanh"), biases[0] + weights[0] * 0.8
+    prior = first_order_prior(tanh, np.array([[first]]), widths, weights, biases)
+    fields = math.sqrt(first) * rng.normal(size=(draws, widths[0]))
+    metric = biases[1] + weights[1] * np.mean(np.tanh(fields) ** 2, axis=1)
+    grid = np.linspace(float(np.min(metric)), float(np.max(metric)), 801)
+    average = np.interp(metric, grid, pair_average(tanh, grid, grid, grid))
+    plain = biases[1] + weights[1] * float(pair_average(tanh, *(np.array(first),) * 3))
+    slope = np.polyfit(grid - plain, pair_average(tanh, grid, grid, grid), 2)[1]
+    output = biases[2] + weights[2] * (average - slope * (metric - plain))
+    error = float(np.std(output)) / math.sqrt(draws)
+    change = float(np.mean(output) - prior.kernel[0, 0])
+    assert abs(change - prior.correction[0, 0]) < 5.85 * error
+    assert abs(prior.correction[0, 0]) > 2.0 * 10.6 * error  # half of it would be seen
+
+
 def test_change_of_the_kernel() -> None:
     """Without kappa_4 the shifts are derivatives of the Gaussian process along the correction."""
     rng = np.random.default_rng(20240601)
@@ -225,7 +248,7 @@ def test_reference_sampled_networks() -> None:
     """Width 8: other draws of the hidden layer against the stored ones."""
     entry = ENTRIES["finite-width-erf-exact-N8"]
     values, errors = entry["values"], entry["standard_error"]
-    rows, _ = _weighted_networks(entry["inputs"]["N"], 32_000, 20240601)
+    rows, _ = _weighted_networks(entry["inputs"]["N"], 16_000, 20240601)
     estimate, error = _estimates(rows)
     for k, key in enumerate(("f_mean", "f_var")):
         assert abs(estimate[k] - values[key]) < 5.85 * math.hypot(error[k], errors[key])
@@ -243,7 +266,7 @@ def test_reference_sampled_networks() -> None:
 def test_first_order_of_sampled_networks() -> None:
     """Width 128: mean, variance and evidence; the part linear in the metric is averaged exactly."""
     width = 128
-    rows, linear = _weighted_networks(width, 16_000, 20240602)
+    rows, linear = _weighted_networks(width, 8_000, 20240602)
     kernel, four_point = _erf_prior()
     process = _process(kernel, 5, TARGETS, DATA["kappa"])
     shift = first_order_shift(kernel, four_point / width, 5, TARGETS, DATA["kappa"])

@@ -207,6 +207,24 @@ def test_averaged_action_belongs_to_its_equation() -> None:
         assert 2.0 * derivative == pytest.approx(exact, rel=1e-8, abs=1e-6)
 
 
+def test_averaged_action_by_sampling() -> None:
+    """The action of 32 training sets of normal inputs with a linear target and label noise."""
+    rng = np.random.default_rng(20240604)
+    d, points, width, ridge, u = 100, 80, 30, 0.3, 1.7
+    actions = []
+    for _ in range(32):
+        x = rng.normal(size=(points, d))
+        y = 3.0 * x[:, 0] + math.sqrt(0.5) * rng.normal(size=points)
+        shifted = u * x @ x.T / d + ridge * np.eye(points)
+        exponent = np.linalg.slogdet(shifted)[1] + y @ np.linalg.solve(shifted, y)
+        actions.append(0.5 * (width * (u - math.log(u)) + exponent))
+    spectrum = _spectrum([1.0 / d], [d], [9.0], 0.5)
+    exact = data_averages._averaged_action(spectrum, points, ridge, width, u)
+    error = float(np.std(actions, ddof=1)) / math.sqrt(32)
+    assert abs(float(np.mean(actions)) - exact) < 5.85 * error
+    assert 10.6 * error < 0.5 * points  # a constant P / 2 would be seen
+
+
 def test_averaged_scale_without_a_ridge() -> None:
     """The limit of a small ridge, below and above the number of modes."""
     spectrum = _spectrum([0.5, 0.1], [4, 20], [3.0, 6.0], 0.2)
