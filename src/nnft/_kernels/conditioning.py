@@ -15,6 +15,8 @@ from nnft._kernels.library import compiled, kernels_d, normals_d
 from nnft._kernels.training import WORK
 from nnft._kernels.training_problem import RESTART, aligned
 
+EPSILON = 2.0**-52
+
 
 @compiled()
 def triangular(matrix: Any) -> bool:
@@ -118,19 +120,21 @@ def condition_members(
         for q in range(pairs):
             packed[q] = readout[1] + readout[0] * packed[q]
         if not condition(packed, targets, ridge, mean[m], covariance[m]):
-            mean[m] = np.nan
+            mean[m], covariance[m] = np.nan, np.nan
 
 
 @compiled()
 def posterior_draws(mean: Any, covariance: Any, key: int, first: int, draws: int, out: Any) -> None:
     """Outputs drawn from Gaussian laws: mean (M, E), packed covariance, out (M, draws, E).
 
-    Networks are first .. first + M - 1; pivots that vanish give no noise.
+    Networks are first .. first + M - 1; pivots that are rounding noise beside the largest
+    covariance give none.
     """
     extra = mean.shape[1]
     groups = (extra + 15) // 16
     for m in range(mean.shape[0]):
         factor, normals = np.zeros((extra, extra)), np.empty(groups * 16)
+        least = extra * EPSILON * np.abs(covariance[m]).max()
         q = 0
         for i in range(extra):
             for j in range(i, extra):
@@ -138,7 +142,7 @@ def posterior_draws(mean: Any, covariance: Any, key: int, first: int, draws: int
                 q += 1
         for k in range(extra):
             row = factor[k]
-            root = np.sqrt(row[k]) if row[k] > 0.0 else 0.0
+            root = np.sqrt(row[k]) if row[k] > least else 0.0
             for j in range(k, extra):
                 row[j] = row[j] / root if root > 0.0 else 0.0
             for i in range(k + 1, extra):

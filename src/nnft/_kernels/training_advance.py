@@ -9,7 +9,8 @@ Common parameters of the ``advance_`` kernels:
 ``extra``
     float64[:, :], momenta (members, size) of the underdamped dynamics; not looked at by others.
 ``control, status``
-    float64[:, :] (members, CONTROLS), int64[:] (members): 0, or 1 + the step at which a member diverged.
+    float64[:, :] (members, CONTROLS), int64[:] (members): 0, or 1 + the steps that a member did before it
+    diverged.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from nnft._kernels.training_flow import flow_steps
 from nnft._kernels.training_problem import LAYER, NUMBERS, aligned, gradient, squared_error
 from nnft._kernels.training_steps import (
     ADAPT_LOG,
+    FIRST_LOSS,
     LOSS,
     SIZE,
     STEP,
@@ -71,7 +73,7 @@ def advance_descent(problem: Any, plan: Any, numbers: Any, theta: Any, extra: An
 
 @compiled()
 def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> int:
-    """Stochastic gradient descent of one member; 0, or 1 + the step that diverged."""
+    """Stochastic gradient descent of one member; 0, or 1 + the steps that it did before it diverged."""
     header, parameters, data, columns = problem
     points, batch, per_epoch = header[1], plan[BATCH], plan[PER_EPOCH]
     last = LAYER + NUMBERS * (header[0] - 1)
@@ -81,6 +83,9 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
     most = (batch + 7) // 8 * 8
     part = aligned(header[7] * most + batch * header[8] + (header[last] + 1) * most)
     epoch = -1
+    if control[FIRST_LOSS] < 0.0:
+        if diverged(numbers, control, squared_error(header, parameters, data, theta, work)):
+            return plan[FIRST] + 1
     for step in range(plan[FIRST], plan[LAST]):
         if step // per_epoch != epoch:
             epoch = step // per_epoch
@@ -95,7 +100,7 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
         descend(problem, numbers, theta, grad)
         if step % per_epoch == per_epoch - 1:
             if diverged(numbers, control, squared_error(header, parameters, data, theta, work)):
-                return step + 1
+                return step + 2
     return 0
 
 
@@ -167,13 +172,16 @@ def advance_underdamped(
 
 @compiled()
 def run_hamiltonian(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> int:
-    """Hamiltonian Monte Carlo of one member; 0, or 1 + the step that diverged."""
+    """Hamiltonian Monte Carlo of one member; 0, or 1 + the steps that it did before it diverged."""
     size = theta.shape[0]
     work, grad, noise = aligned(plan[WORK]), aligned(size), aligned(size)
     buffers = (grad, noise, (aligned(size), aligned(size), aligned(size)), work)
-    if diverged(numbers, control, gradient(problem, theta, work, grad)):
-        return plan[FIRST] + 1
-    for step in range(plan[FIRST], plan[LAST]):
+    control[LOSS] = gradient(problem, theta, work, grad)
+    for step in range(plan[FIRST], plan[LAST] + 1):
+        if diverged(numbers, control, control[LOSS]):
+            return step + 1
+        if step == plan[LAST]:
+            break
         change = trajectory(
             problem, numbers, (plan[KEY], member), step, plan[LEAPS], control, theta, buffers
         )

@@ -80,6 +80,8 @@ def flow_steps(problem: Any, numbers: Any, target: float, most: int, control: An
         error = error_norm(problem, numbers[TOLERANCE], theta, slopes, size)
         if not np.isfinite(error):
             control[SIZE] = 0.1 * size
+            if control[FLOW_TIME] + control[SIZE] == control[FLOW_TIME]:
+                control[LOSS] = np.inf  # no step is short enough
             continue
         change = 5.0 if error == 0.0 else min(5.0, max(0.2, 0.9 * error**-0.2))
         if error <= 1.0:

@@ -30,18 +30,20 @@ def layer_scalars(problem: Any, numbers: Any, theta: Any, grad: Any, out: Any) -
     """Sum of squares of the weights, without biases, and virial of every layer: out (2 L)."""
     header, columns = problem[0], problem[3]
     layers, start = header[0], 0
+    chosen = np.zeros(columns.shape[1])  # lives through the loop: C sees only its address
     for l in range(layers):
         k = LAYER + NUMBERS * l
         rows, fan_in, stride, offset = header[k], header[k + 1], header[k + 3], header[k + 4]
-        chosen = np.zeros(stride)
         chosen[:fan_in] = 1.0
+        chosen[fan_in:stride] = 0.0
         out[l] = weighted_square_d(rows, stride, chosen.ctypes.data, theta[offset:].ctypes.data)
-        decay = columns[DECAY, start : start + stride].copy()
         virial = 0.0
         if header[k + 5]:
             count = rows * stride
             virial = numbers[FACTOR] * dot_d(count, theta[offset:].ctypes.data, grad[offset:].ctypes.data)
-            virial += weighted_square_d(rows, stride, decay.ctypes.data, theta[offset:].ctypes.data)
+            virial += weighted_square_d(
+                rows, stride, columns[DECAY, start:].ctypes.data, theta[offset:].ctypes.data
+            )
         out[layers + l] = virial
         start += stride
 

@@ -25,7 +25,8 @@ from nnft._kernels.library import compiled, gradient_d, normals_d, weighted_squa
 LAYER, NUMBERS = 5, 6
 MOBILITY, DECAY, LIVE, ROOT, SPREAD, START = range(6)
 """Rows of ``columns``: mobility; decay (temperature / prior variance); 1 for a trained weight, 0 for one that is
-not and for padding; square root of the mobility; prior standard deviation; standard deviation at the start."""
+not and for padding; square root of the mobility; prior standard deviation, or that of
+fan-in alone where it is 0; standard deviation at the start."""
 
 GROUP = 16
 WEIGHTS, BIASES, NOISE, MOMENTUM, ACCEPT, ORDER, RESTART, RESTART_BIASES = 1, 2, 5, 6, 7, 8, 9, 10

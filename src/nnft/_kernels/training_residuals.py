@@ -27,8 +27,7 @@ from nnft._kernels.training import (
 )
 from nnft._kernels.training_batches import RANDOM, fill_order
 from nnft._kernels.training_problem import LAYER, MOBILITY, aligned
-from nnft._kernels.training_steps import FACTOR, STEP, diverged
-
+from nnft._kernels.training_steps import FACTOR, FIRST_LOSS, STEP, diverged
 
 
 @compiled()
@@ -36,11 +35,11 @@ def residual_kernel(problem: Any, work: Any) -> Any:
     """Return K of a problem without hidden layers, features weighted by their mobilities, shape (P, P)."""
     header, parameters, data, columns = problem
     points = header[1]
-    packed = np.empty(points * (points + 1) // 2)
-    nothing = np.zeros(header[LAYER + 3] * header[LAYER] + 16)
+    pairs = points * (points + 1) // 2
+    packed = np.zeros(pairs + header[LAYER + 3] * header[LAYER])  # the kernel, then weights that do not matter
     kernels_d(
-        header.ctypes.data, parameters.ctypes.data, data.ctypes.data, nothing.ctypes.data, work.ctypes.data,
-        packed.ctypes.data, np.uintp(0),
+        header.ctypes.data, parameters.ctypes.data, data.ctypes.data, packed[pairs:].ctypes.data,
+        work.ctypes.data, packed.ctypes.data, np.uintp(0),
     )  # fmt: skip
     rate = columns[MOBILITY, 0]
     bias = columns[MOBILITY, header[LAYER + 1]] if header[LAYER + 2] > header[LAYER + 1] else 0.0
@@ -95,7 +94,6 @@ def present_readouts(problem: Any, plan: Any, theta: Any, moves: Any, out: Any) 
                 out[m, last + i * stride + j] -= columns[MOBILITY, j] * total
 
 
-
 @compiled()
 def residual_step(kernel: Any, chosen: Any, scale: float, moves: Any, picked: Any) -> None:
     """One step of a batch of points on residuals and coefficients, moves (2 D, P)."""
@@ -113,14 +111,17 @@ def residual_step(kernel: Any, chosen: Any, scale: float, moves: Any, picked: An
 
 @compiled()
 def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: Any, moves: Any) -> int:
-    """Descent of one member; 0, or 1 + the step that diverged."""
-    points, outputs = moves.shape[1], moves.shape[0] // 2
+    """Descent of one member; 0, or 1 + the steps that it did before it diverged."""
+    points, size = moves.shape[1], moves.size // 2
     kernel = residual_kernel(problem, aligned(plan[WORK]))
     full = plan[BATCH] == 0
     batch = points if full else plan[BATCH]
     per_epoch = 1 if full else plan[PER_EPOCH]
     order, taken = np.arange(max(points, per_epoch * batch)), np.empty(batch)
     epoch = -1
+    if control[FIRST_LOSS] < 0.0:
+        if diverged(numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)):
+            return plan[FIRST] + 1
     for step in range(plan[FIRST], plan[LAST]):
         if not full and step // per_epoch != epoch:
             epoch = step // per_epoch
@@ -129,9 +130,9 @@ def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: A
         stop = at + batch if plan[BATCH_ORDER] == RANDOM else min(at + batch, points)
         residual_step(kernel, order[at:stop], numbers[STEP] * numbers[FACTOR], moves, taken)
         if step % per_epoch == per_epoch - 1:
-            loss = dot_d(outputs * points, moves.ctypes.data, moves.ctypes.data)
+            loss = dot_d(size, moves.ctypes.data, moves.ctypes.data)
             if diverged(numbers, control, loss):
-                return step + 1
+                return step + 2
     return 0
 
 

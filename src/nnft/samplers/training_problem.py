@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnft._kernels.library import training_work_size
+from nnft.errors import UsageError
 from nnft.samplers.initial import ACTIVATION_KINDS
 from nnft.spec.network import NetworkSpec
 
@@ -63,11 +64,21 @@ class TrainingProblem:
         Numbers of one network, padding included.
     readout : ndarray of float64, shape (2,)
         C_W / n and C_b of the last layer.
+
+    Raises
+    ------
+    UsageError
+        More than `MOST_LAYERS` layers.
     """
 
     def __init__(
         self, network: NetworkSpec, inputs: FloatArray, targets: FloatArray, moving: Moving
     ) -> None:
+        if network.layers > MOST_LAYERS:
+            raise UsageError(
+                f"network too deep to be trained in network.widths: got {len(network.widths)} hidden layers; "
+                f"allowed: at most {MOST_LAYERS - 1}"
+            )
         self.network, self.moving = network, moving
         self.inputs, self.targets = inputs, targets
         dimension = inputs.shape[1]
@@ -118,7 +129,8 @@ class TrainingProblem:
             ):
                 decay = moving.temperature / variance if variance > 0.0 else 0.0
                 deviation = np.sqrt(variance)
-                values = (mobility, decay * trained, trained, np.sqrt(mobility), deviation, deviation)
+                spread = deviation or 1.0 / np.sqrt(fan_in)
+                values = (mobility, decay * trained, trained, np.sqrt(mobility), spread, deviation)
                 block[:, part] = np.array(values)[:, None]
             blocks.append(block)
         return np.ascontiguousarray(np.concatenate(blocks, axis=1))

@@ -137,7 +137,9 @@ static double FN(nnft_gradient)(const int64_t *header, const double *parameters,
     for (int64_t i = 0; i < t.outputs; i++)
         for (int64_t a = 0; a < t.padded; a += VR_LANES) {
             REAL *at = above + i * t.padded + a;
-            VR residual = R_(mul)(R_(sub)(R_(load)(at), R_(load)(targets + i * t.padded + a)), R_(load)(mask + a));
+            VR residual = R_(sub)(R_(load)(at), R_(load)(targets + i * t.padded + a));
+            /* chosen, not multiplied: an output of the padding may be infinite */
+            residual = R_(select)(R_(lt)(R_(set)(0), R_(load)(mask + a)), residual, R_(set)(0));
             total = R_(fma)(residual, residual, total);
             R_(store)(at, residual);
         }
