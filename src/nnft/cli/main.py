@@ -19,6 +19,9 @@ from nnft.errors import NnftError, StoppedEarly, shorten
 
 COMMANDS = {
     "sample": ("sampling", "Sample an ensemble of networks into a result file."),
+    "train": ("training", "Train an ensemble of networks into a result file."),
+    "diagnose": ("training", "Say whether chains are in equilibrium."),
+    "compare": ("training", "Set theory beside the numbers of a run."),
     "action": ("actions", "Print the action of a run: couplings with errors."),
     "closure": ("actions", "Compare the six-point function with what the quartic action predicts."),
     "axioms": ("actions", "Test symmetries, reflection positivity and clustering of a run."),

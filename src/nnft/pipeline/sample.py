@@ -15,7 +15,7 @@ import numpy as np
 
 from nnft._kernels.library import build_record, most_threads, set_threads
 from nnft.analysis.run import Run, open_run
-from nnft.errors import EnvironmentRefusal, NumericalError, StoppedEarly
+from nnft.errors import CardError, EnvironmentRefusal, NumericalError, StoppedEarly
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.pipeline.checkpoint import Checkpoints
 from nnft.pipeline.engine import Engine
@@ -49,6 +49,7 @@ def sample(
     stop: StopFlag | None = None,
     command: str = "",
     tell: Callable[[str], None] | None = None,
+    prior: bool = False,
 ) -> Run:
     """Sample an ensemble and write its correlators with errors to a result file.
 
@@ -75,6 +76,8 @@ def sample(
         For the file's provenance.
     tell : callable, optional
         Receives one-line remarks, such as a lock taken over.
+    prior : bool
+        Leave out a table [training] of the card; without this a card that has one is refused.
 
     Returns
     -------
@@ -95,6 +98,10 @@ def sample(
         The run was stopped with everything committed.
     """
     spec = card if isinstance(card, RunSpec) else read_card(card)
+    if prior and spec.training is not None:
+        spec = spec.without_training()
+    if spec.training is not None:
+        raise CardError(["training in the card: got a table [training]; use nnft train, or --prior to leave it out"])
     source = None if isinstance(card, RunSpec) else Path(card)
     text = None if source is None else source.read_text(encoding="utf-8-sig")
     path = Path(output)

@@ -210,6 +210,13 @@ class RunSpec(Table):
             return spec
         raise problems
 
+    def without_training(self) -> Self:
+        """Return the same specification without its table [training]: the networks at the start."""
+        spec = self.model_copy(update={"training": None})
+        spec._folder, spec._read_dataset, spec._mesh = self._folder, self._read_dataset, self._mesh
+        spec.__dict__.pop("resolution", None)
+        return spec
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunSpec) and self.model_dump() == other.model_dump()
 

@@ -19,11 +19,33 @@ _DATA = (
     axis("/training/component_<name>", "component", "packed components of one table"),
     axis("/training/number", "number", "the five numbers of layout"),
     axis("/training/order", "order", "orders of the correlators"),
-    group("/training/data", "data", "one set for all networks"),
-    array("/training/data/train_inputs", "float64", "train_point feature", "training inputs", "x[mu, i] as used"),
-    array("/training/data/train_targets", "float64", "train_point target", "training targets", "y[mu, i], noise included"),
-    array("/training/data/test_inputs", "float64", "test_point feature", "test inputs", "held-out inputs", required=False),
-    array("/training/data/test_targets", "float64", "test_point target", "test targets", "held-out targets", required=False),
+    group("/training/data", "data", "one set for all networks", required=False),
+    array(
+        "/training/data/train_inputs", "float64", "train_point feature", "training inputs", "x[mu, i] as used"
+    ),
+    array(
+        "/training/data/train_targets",
+        "float64",
+        "train_point target",
+        "training targets",
+        "y[mu, i], noise included",
+    ),
+    array(
+        "/training/data/test_inputs",
+        "float64",
+        "test_point feature",
+        "test inputs",
+        "held-out inputs",
+        required=False,
+    ),
+    array(
+        "/training/data/test_targets",
+        "float64",
+        "test_point target",
+        "test targets",
+        "held-out targets",
+        required=False,
+    ),
 )
 
 _FLOW = (
@@ -36,16 +58,16 @@ _FLOW = (
     array("/training/flow/draws", "int64", "", "samples", "chains of one network"),
     array("/training/flow/layout", "int64", "number", "layout of the sums", "as /accumulators/layout"),
     array("/training/flow/orders", "int64", "order", "orders", "orders asked for"),
-    group("/training/flow/sums", "sums", "one data set for each table"),
+    group("/training/flow/sums", "sums", "one data set for each table", required=False),
     array(
         "/training/flow/sums/<name>", "float64", "snapshot bin component_<name>", "sums per bin",
         "sum over networks of the product of shifted outputs of the component", required=False,
     ),
     group("/training/observables", "observables", "numbers of each network along the training", required=False),
     array("/training/observables/count", "int64", "snapshot bin", "networks", "networks in the sums"),
-    group("/training/observables/sums", "sums", "one data set for each number"),
+    group("/training/observables/sums", "sums", "one data set for each number", required=False),
     array("/training/observables/sums/<name>", "float64", "snapshot bin", "sums", "sum over networks", required=False),
-    group("/training/observables/squares", "squares", "one data set for each number"),
+    group("/training/observables/squares", "squares", "one data set for each number", required=False),
     array(
         "/training/observables/squares/<name>", "float64", "snapshot bin", "sums of squares",
         "sum of squares over networks", required=False,
@@ -76,14 +98,14 @@ _FLOW = (
 _CHAINS = (
     group("/training/equilibrium", "equilibrium", "numbers of each network averaged over its draws", required=False),
     axis("/training/equilibrium/average", "average", "one average over all draws of a network"),
-    group("/training/equilibrium/observables", "observables", "sums over networks of these averages"),
+    group("/training/equilibrium/observables", "observables", "sums over networks of these averages", required=False),
     array("/training/equilibrium/observables/count", "int64", "average bin", "networks", "networks in the sums"),
-    group("/training/equilibrium/observables/sums", "sums", "one data set for each number"),
+    group("/training/equilibrium/observables/sums", "sums", "one data set for each number", required=False),
     array(
         "/training/equilibrium/observables/sums/<name>", "float64", "average bin", "sums", "sum over networks",
         required=False,
     ),
-    group("/training/equilibrium/observables/squares", "squares", "one data set for each number"),
+    group("/training/equilibrium/observables/squares", "squares", "one data set for each number", required=False),
     array(
         "/training/equilibrium/observables/squares/<name>", "float64", "average bin", "sums of squares",
         "sum of squares over networks", required=False,
@@ -96,7 +118,7 @@ _CHAINS = (
     array("/training/traces/step", "int64", "draw", "step", "steps done at the draw"),
     array("/training/traces/number", "int64", "member", "member", "number of the member"),
     array("/training/traces/values", "float64", "member draw trace", "traces", "the observable at each draw"),
-    group("/training/diverged", "diverged members", "members that were stopped, and networks that were left out"),
+    group("/training/diverged", "diverged members", "members that were stopped, and networks that were left out", required=False),
     array("/training/diverged/members", "int64", "", "members", "members that diverged"),
     array("/training/diverged/networks", "int64", "", "networks", "networks with such a member: in no average"),
     array("/training/diverged/first", "int64", "", "first", "number of the first such member; -1 for none"),
@@ -127,5 +149,15 @@ TRAINING_SCHEMA: tuple[SchemaEntry, ...] = _DATA + _FLOW + _CHAINS + _WAVE
 
 TRAINING_RESULTS = tuple(
     f"/training/{part}"
-    for part in ("data", "moment", "flow", "observables", "kernel", "tangent", "equilibrium", "traces", "diverged")
+    for part in (
+        "data",
+        "moment",
+        "flow",
+        "observables",
+        "kernel",
+        "tangent",
+        "equilibrium",
+        "traces",
+        "diverged",
+    )
 )
