@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("training", "Train an ensemble of networks into a result file."),
     "diagnose": ("training", "Say whether chains are in equilibrium."),
     "compare": ("training", "Set theory beside the numbers of a run."),
+    "plot": ("pictures", "Draw a trained run: loss, predictor, chains, flows."),
     "action": ("actions", "Print the action of a run: couplings with errors."),
     "closure": ("actions", "Compare the six-point function with what the quartic action predicts."),
     "axioms": ("actions", "Test symmetries, reflection positivity and clustering of a run."),
