@@ -1,9 +1,9 @@
 """Tests on several processors: as many workers as were granted, which do not get into each other's way.
 
-A worker of pytest-xdist leaves the linear algebra one thread and lets idle threads sleep, so that workers do not
-take processors from each other; kernels and commands may still use every processor that was granted. Each worker has a
-cache of compiled kernels of its own: Numba names a file in its index before it writes the file, and two processes
-may give one name to two files.
+A worker of pytest-xdist leaves the linear algebra one thread and lets idle threads sleep, so that workers
+do not take processors from each other; kernels and commands may still use all that were granted. Each worker
+has a cache of compiled kernels of its own: Numba names a file in its index before it writes the file, and two
+processes may give one name to two files.
 """
 
 from __future__ import annotations
