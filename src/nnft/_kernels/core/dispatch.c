@@ -51,7 +51,7 @@ int64_t nnft_training_work_size(const int64_t *header)
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    int64_t widest = t.outputs, stride = t.layer[0].stride, size = 0;
+    int64_t widest = t.outputs, stride = 0, size = 0;
     for (int64_t l = 0; l < t.layers; l++) {
         const nnft_training_layer *a = &t.layer[l];
         stride = a->stride > stride ? a->stride : stride;

@@ -28,7 +28,7 @@ static inline void nnft_read_training(const int64_t *header, nnft_training *t)
         t->layer[l] = (nnft_training_layer){ h[0], h[1], h[2], h[3], h[4], h[5] };
         if (t->layer[l].trainable) t->first = l;
     }
-    t->outputs = t->layer[t->layers - 1].rows;
+    t->outputs = header[NNFT_T_LAYER + NNFT_T_NUMBERS * (t->layers - 1)];
 }
 
 #endif
