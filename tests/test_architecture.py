@@ -42,7 +42,10 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "store": ({"errors", "spec", "blocks"}, {"numpy", "h5py"}),
     "actions": (BASE | {"theory", "estimators"} | READING, {"numpy", "scipy", "threadpoolctl"}),
     "flows": (BASE | {"theory", "estimators"} | READING, {"numpy", "scipy"}),
-    "analysis": (BASE | {"theory", "estimators", "actions", "store.lock"} | READING, {"numpy", "scipy"}),
+    "analysis": (
+        BASE | {"theory", "estimators", "actions", "store.lock"} | READING,
+        {"numpy", "scipy", "arviz_stats"},
+    ),
     "plots": ({"errors", "estimators", "theory", "actions", "analysis"}, {"numpy", "matplotlib"}),
     "pipeline": (
         BASE | {"_kernels", "theory", "samplers", "estimators", "store", "actions", "flows", "analysis"}

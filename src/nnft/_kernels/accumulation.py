@@ -11,7 +11,9 @@ from nnft._kernels.library import LANES, accumulate, compiled
 
 
 @compiled()
-def add_samples(values: Any, rows: Any, bin_index: int, bins: int, slots: int, program: Any, sums: Any) -> None:
+def add_samples(
+    values: Any, rows: Any, bin_index: int, bins: int, slots: int, program: Any, sums: Any
+) -> None:
     """Add some samples to the sums of one bin.
 
     Parameters
@@ -36,4 +38,6 @@ def add_samples(values: Any, rows: Any, bin_index: int, bins: int, slots: int, p
             to_lanes(lane, bases, values[rows[start + lane]], shift, lanes)
         if live < LANES:
             clear_lanes(live, bases, lanes)
-        accumulate(stages.ctypes.data, stages.shape[0], index.ctypes.data, lanes.ctypes.data, sums.ctypes.data)
+        accumulate(
+            stages.ctypes.data, stages.shape[0], index.ctypes.data, lanes.ctypes.data, sums.ctypes.data
+        )

@@ -1,8 +1,10 @@
-"""Gaussian readouts integrated out: the law of the outputs of one network given its kernel and the training data.
+"""Gaussian readouts integrated out: the law of the outputs of one network given its kernel and the training
+data.
 
-With readout weights N(0, C_W / n) and Gaussian noise of variance `ridge` on the targets, the outputs of a network with
-frozen hidden layers are Gaussian: mean K_* A^-1 y, covariance K_** - K_* A^-1 K_*^T, A = K + ridge, with K the
-network's own kernel (Rasmussen, Williams, *Gaussian Processes for Machine Learning*, eq. 2.25-2.26).
+With readout weights N(0, C_W / n) and Gaussian noise of variance `ridge` on the targets, the outputs of a
+network with frozen hidden layers are Gaussian: mean K_* A^-1 y, covariance K_** - K_* A^-1 K_*^T, A = K +
+ridge, with K the network's own kernel (Rasmussen, Williams, *Gaussian Processes for Machine Learning*, eq.
+2.25-2.26).
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ def triangular(matrix: Any) -> bool:
 def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any) -> bool:
     """Fill mean (E) and packed covariance of the points behind the training points.
 
-    packed: pairs of the kernel on training points (P, first) and evaluation points. Also returns in `mean` and
-    `covariance` nothing useful and False where the kernel plus ridge is singular.
+    packed: pairs of the kernel on training points (P, first) and evaluation points. Also returns in `mean`
+    and `covariance` nothing useful and False where the kernel plus ridge is singular.
     """
     points = targets.shape[0]
     extra = mean.shape[0]
@@ -86,7 +88,9 @@ def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: An
 
 @compiled()
 def condition_all(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any, status: Any) -> None:
-    """`condition` for many networks: packed (M, pairs), mean (M, E), covariance (M, pairs of E), status (M)."""
+    """`condition` for many networks: packed (M, pairs), mean (M, E), covariance (M, pairs of E), status
+    (M).
+    """
     for m in range(packed.shape[0]):
         status[m] = 0 if condition(packed[m], targets, ridge, mean[m], covariance[m]) else 1
 
@@ -95,7 +99,8 @@ def condition_all(packed: Any, targets: Any, ridge: float, mean: Any, covariance
 def condition_members(
     problem: Any, joint: Any, plan: Any, readout: Any, theta: Any, mean: Any, covariance: Any
 ) -> None:
-    """Law of the outputs of every member given its hidden layers; NaN where the kernel plus ridge is singular.
+    """Law of the outputs of every member given its hidden layers; NaN where the kernel plus ridge is
+    singular.
 
     Parameters
     ----------

@@ -1,7 +1,10 @@
-"""Threads that share the members of a wave, each working through a few of them without the interpreter lock."""
+"""Threads that share the members of a wave, each working through a few of them without the interpreter
+lock.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +25,9 @@ class MemberThreads:
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, members: int, part: Callable[[int, int], None]) -> None:
-        """Call part(start, stop) for parts of range(members), until all are done; the first error is raised."""
+        """Call part(start, stop) for parts of range(members), until all are done; the first error is
+        raised.
+        """
         if self.count == 1 or members == 1:
             part(0, members)
             return
@@ -31,6 +36,6 @@ class MemberThreads:
         parts = min(members, PARTS * self.count)
         edges = [members * k // parts for k in range(parts + 1)]
         part(*edges[:2])  # compiles in one thread, if it has to be compiled
-        waiting = [self._pool.submit(part, *edge) for edge in zip(edges[1:-1], edges[2:], strict=True)]
+        waiting = [self._pool.submit(part, *edge) for edge in itertools.pairwise(edges[1:])]
         for future in waiting:
             future.result()

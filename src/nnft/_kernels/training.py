@@ -1,9 +1,9 @@
 """Members of an ensemble that is trained: what a kernel is told, the start, the part that moves.
 
-A member is one chain of one network. Its state is its weights, its momenta where the algorithm keeps them, and a few
-numbers (``control``); what it does depends on nothing else. Kernels work through the members they are given one after
-the other, without the interpreter lock; several threads share the members of a wave, and neither their number nor the
-cutting of a training into calls matters for any bit.
+A member is one chain of one network. Its state is its weights, its momenta where the algorithm keeps them,
+and a few numbers (``control``); what it does depends on nothing else. Kernels work through the members they
+are given one after the other, without the interpreter lock; several threads share the members of a wave, and
+neither their number nor the cutting of a training into calls matters for any bit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from nnft._kernels.training_steps import ADAPT_LOG, FIRST_LOSS, SIZE, STEP, refr
 (
     FIRST, LAST, BURN_IN, LEAPS, ADAPTS, BATCH, BATCH_ORDER, PER_EPOCH, KEY, CHAINS, MEMBER, READOUT, TRIALS, WORK,
 ) = range(14)  # fmt: skip
-"""Places in ``plan``: steps FIRST .. LAST - 1; steps of burn-in; leapfrog steps; whether the step size adapts during
-burn-in; points of a batch (0: all), their order, batches in an epoch; key; chains of a network; first member; whether
-only the readout moves; trial steps of the flow in one call; doubles of working memory."""
+"""Places in ``plan``: steps FIRST .. LAST - 1; steps of burn-in; leapfrog steps; whether the step size adapts
+during burn-in; points of a batch (0: all), their order, batches in an epoch; key; chains of a network; first
+member; whether only the readout moves; trial steps of the flow in one call; doubles of working memory."""
 
 
 @compiled()
@@ -55,7 +55,7 @@ def moving_part(problem: Any, plan: Any, theta: Any, work: Any) -> Any:
 
 
 @compiled()
-def moving_offset(problem: Any, plan: Any) -> int:
+def moving_offset(problem: Any, plan: Any) -> Any:
     """Return the place of the first number of `moving_part` in a member's weights."""
     header = problem[0]
     return header[LAYER + NUMBERS * (header[0] - 1) + 4] if plan[READOUT] else 0

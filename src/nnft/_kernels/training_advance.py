@@ -36,11 +36,12 @@ from nnft._kernels.training import (
     moving_offset,
     moving_part,
 )
-from nnft._kernels.training_batches import RANDOM, fill_order, gather
+from nnft._kernels.training_batches import RANDOM, batch_shares, fill_order, gather
 from nnft._kernels.training_flow import flow_steps
 from nnft._kernels.training_problem import LAYER, NUMBERS, aligned, gradient, squared_error
 from nnft._kernels.training_steps import (
     ADAPT_LOG,
+    FACTOR,
     FIRST_LOSS,
     LOSS,
     SIZE,
@@ -56,7 +57,9 @@ from nnft._kernels.training_steps import (
 
 
 @compiled()
-def advance_descent(problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any) -> None:
+def advance_descent(
+    problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
+) -> None:
     """Gradient descent on all points."""
     work, last = aligned(plan[WORK]), moving_offset(problem, plan)
     for m in range(theta.shape[0]):
@@ -68,11 +71,11 @@ def advance_descent(problem: Any, plan: Any, numbers: Any, theta: Any, extra: An
                     status[m] = step + 1
                     break
                 if step < plan[LAST]:
-                    descend(inner, numbers, place, grad)
+                    descend(inner, numbers, numbers[FACTOR], 1.0, place, grad)
 
 
 @compiled()
-def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> int:
+def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> Any:
     """Stochastic gradient descent of one member; 0, or 1 + the steps that it did before it diverged."""
     header, parameters, data, columns = problem
     points, batch, per_epoch = header[1], plan[BATCH], plan[PER_EPOCH]
@@ -97,7 +100,8 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
         gather(header, data, order[at:stop], small, part)
         if not np.isfinite(gradient((small, parameters, part, columns), theta, work, grad)):
             return step + 1
-        descend(problem, numbers, theta, grad)
+        factor, share = batch_shares(numbers, points, stop - at)
+        descend(problem, numbers, factor, share, theta, grad)
         if step % per_epoch == per_epoch - 1:
             if diverged(numbers, control, squared_error(header, parameters, data, theta, work)):
                 return step + 2
@@ -117,7 +121,9 @@ def advance_stochastic(
 
 
 @compiled()
-def advance_flow(problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any) -> None:
+def advance_flow(
+    problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
+) -> None:
     """Gradient flow until the time that stands last in `numbers`, or some trial steps."""
     work, last = aligned(plan[WORK]), moving_offset(problem, plan)
     target = numbers[numbers.shape[0] - 1]
@@ -158,7 +164,11 @@ def advance_underdamped(
     work, last = aligned(plan[WORK]), moving_offset(problem, plan)
     for m in range(theta.shape[0]):
         if status[m] == 0:
-            inner, place, velocity = moving_part(problem, plan, theta[m], work), theta[m, last:], extra[m, last:]
+            inner, place, velocity = (
+                moving_part(problem, plan, theta[m], work),
+                theta[m, last:],
+                extra[m, last:],
+            )
             grad, noise = aligned(place.shape[0]), aligned(place.shape[0])
             address = (plan[KEY], plan[MEMBER] + m)
             loss = gradient(inner, place, work, grad)
@@ -171,7 +181,7 @@ def advance_underdamped(
 
 
 @compiled()
-def run_hamiltonian(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> int:
+def run_hamiltonian(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> Any:
     """Hamiltonian Monte Carlo of one member; 0, or 1 + the steps that it did before it diverged."""
     size = theta.shape[0]
     work, grad, noise = aligned(plan[WORK]), aligned(size), aligned(size)
@@ -182,9 +192,7 @@ def run_hamiltonian(problem: Any, plan: Any, numbers: Any, member: int, control:
             return step + 1
         if step == plan[LAST]:
             break
-        change = trajectory(
-            problem, numbers, (plan[KEY], member), step, plan[LEAPS], control, theta, buffers
-        )
+        change = trajectory(problem, numbers, (plan[KEY], member), step, plan[LEAPS], control, theta, buffers)
         if step >= plan[BURN_IN]:
             count_proposal(control, change)
         elif plan[ADAPTS]:

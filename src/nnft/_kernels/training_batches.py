@@ -8,6 +8,7 @@ import numpy as np
 
 from nnft._kernels.library import compiled
 from nnft._kernels.training_problem import ORDER, uniform_words
+from nnft._kernels.training_steps import FACTOR, MEAN
 
 CYCLIC, RANDOM, SHUFFLED = 0, 1, 2
 
@@ -51,3 +52,15 @@ def gather(header: Any, data: Any, chosen: Any, small: Any, out: Any) -> None:
         for i in range(header[last]):
             out[new_targets + i * short + k] = data[targets + i * padded + p]
         out[new_targets + header[last] * short + k] = 1.0
+
+
+@compiled()
+def batch_shares(numbers: Any, points: Any, taken: Any) -> Any:
+    """Return factor of the gradient and share of the decay for a batch of `taken` of all points.
+
+    A sum takes the points of the batch as they are, and of the decay as many parts as of the points; a mean is
+    over the points of the batch, and has all of the decay.
+    """
+    if numbers[MEAN] > 0.0:
+        return numbers[FACTOR] * points / taken, 1.0
+    return numbers[FACTOR], taken / points

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnft._kernels.library import compiled
 from nnft._kernels.training_problem import LAYER, MOBILITY, NUMBERS, SPREAD, gradient, kick
-from nnft._kernels.training_steps import FACTOR, FLOW_TIME, LOSS, SHARE, SIZE, TOLERANCE
+from nnft._kernels.training_steps import FACTOR, FLOW_TIME, LOSS, SIZE, TOLERANCE
 
 STAGES = (
     (1 / 5, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -27,21 +27,21 @@ WEIGHTS = np.array(ERROR)
 
 
 @compiled()
-def velocity_of(problem: Any, numbers: Any, theta: Any, work: Any, grad: Any, out: Any) -> float:
+def velocity_of(problem: Any, numbers: Any, theta: Any, work: Any, grad: Any, out: Any) -> Any:
     """Fill `out` with d theta / dt = -mobility * dE/dtheta; returns the sum of squares."""
     loss = gradient(problem, theta, work, grad)
     out[:] = 0.0
-    kick(problem, numbers[FACTOR], numbers[SHARE], 1.0, MOBILITY, theta, grad, out)
+    kick(problem, numbers[FACTOR], 1.0, 1.0, MOBILITY, theta, grad, out)
     return loss
 
 
 @compiled()
-def error_norm(problem: Any, tolerance: float, theta: Any, slopes: Any, size: float) -> float:
+def error_norm(problem: Any, tolerance: float, theta: Any, slopes: Any, size: float) -> Any:
     """Root mean square of the error estimate over tolerance * (|theta| + prior standard deviation)."""
     header, columns = problem[0], problem[3]
     start, total, count = 0, 0.0, 0
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
         rows, width, stride, offset = header[k], header[k + 2], header[k + 3], header[k + 4]
         if header[k + 5]:
             for i in range(rows):
@@ -58,11 +58,13 @@ def error_norm(problem: Any, tolerance: float, theta: Any, slopes: Any, size: fl
 
 
 @compiled()
-def flow_steps(problem: Any, numbers: Any, target: float, most: int, control: Any, theta: Any, buffers: Any) -> int:
+def flow_steps(
+    problem: Any, numbers: Any, target: float, most: int, control: Any, theta: Any, buffers: Any
+) -> Any:
     """Follow the flow until `target`, with at most `most` trial steps; returns how many were left over.
 
-    buffers: gradient, slopes (7, size), trial place, work. The step size that the flow wants stays in control,
-    also where the last step was cut to end at `target`.
+    buffers: gradient, slopes (7, size), trial place, work. The step size that the flow wants stays in
+    control, also where the last step was cut to end at `target`.
     """
     grad, slopes, place, work = buffers
     control[LOSS] = velocity_of(problem, numbers, theta, work, grad, slopes[0])

@@ -1,4 +1,6 @@
-"""What is recorded of the members of a trained ensemble: outputs, errors, weights, kernels, Gaussian readouts."""
+"""What is recorded of the members of a trained ensemble: outputs, errors, weights, kernels, Gaussian
+readouts.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from nnft._kernels.training_problem import (
 from nnft._kernels.training_steps import FACTOR
 
 TRAIN_ERROR, TEST_ERROR, ENERGY, LAYERS = range(4)
-"""Columns of the scalars: squared error per target on the training and the test points, energy; from LAYERS on, for
-each layer the sum of squares of its weights, then for each layer the virial sum theta dE/dtheta."""
+"""Columns of the scalars: squared error per target on the training and the test points, energy; from LAYERS
+on, for each layer the sum of squares of its weights, then for each layer the virial sum theta dE/dtheta."""
 
 
 @compiled()
@@ -31,12 +33,12 @@ def layer_scalars(problem: Any, numbers: Any, theta: Any, grad: Any, out: Any) -
     header, columns = problem[0], problem[3]
     layers, start = header[0], 0
     chosen = np.zeros(columns.shape[1])  # lives through the loop: C sees only its address
-    for l in range(layers):
-        k = LAYER + NUMBERS * l
+    for level in range(layers):
+        k = LAYER + NUMBERS * level
         rows, fan_in, stride, offset = header[k], header[k + 1], header[k + 3], header[k + 4]
         chosen[:fan_in] = 1.0
         chosen[fan_in:stride] = 0.0
-        out[l] = weighted_square_d(rows, stride, chosen.ctypes.data, theta[offset:].ctypes.data)
+        out[level] = weighted_square_d(rows, stride, chosen.ctypes.data, theta[offset:].ctypes.data)
         virial = 0.0
         if header[k + 5]:
             count = rows * stride
@@ -44,14 +46,12 @@ def layer_scalars(problem: Any, numbers: Any, theta: Any, grad: Any, out: Any) -
             virial += weighted_square_d(
                 rows, stride, columns[DECAY, start:].ctypes.data, theta[offset:].ctypes.data
             )
-        out[layers + l] = virial
+        out[layers + level] = virial
         start += stride
 
 
 @compiled()
-def observe(
-    problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, outputs: Any, scalars: Any
-) -> None:
+def observe(problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, outputs: Any, scalars: Any) -> None:
     """Outputs on the mesh and scalars of all members, whatever their status.
 
     Parameters
@@ -92,8 +92,12 @@ def observe(
 
 
 @compiled()
-def mesh_kernels(problem: Any, mesh_header: Any, mesh: Any, theta: Any, work: Any, readout: Any, out: Any) -> None:
-    """Fill out (2 Q): kernel of the readout C_b + C_W/n phi.phi and tangent kernel, packed pairs of points."""
+def mesh_kernels(
+    problem: Any, mesh_header: Any, mesh: Any, theta: Any, work: Any, readout: Any, out: Any
+) -> None:
+    """Fill out (2 Q): kernel of the readout C_b + C_W/n phi.phi and tangent kernel, packed pairs of
+    points.
+    """
     parameters = problem[1]
     pairs = out.shape[0] // 2
     kernels_d(

@@ -3,8 +3,9 @@
 A problem is a tuple
 
 ``header``
-    int64[:], see ``core/api.h``: layers, points, padded points, activation, observed output, then six numbers for
-    each layer: rows, fan-in, columns, stride, offset, trained; then how many layers stand below the first one.
+    int64[:], see ``core/api.h``: layers, points, padded points, activation, observed output, then six numbers
+    for each layer: rows, fan-in, columns, stride, offset, trained; then how many layers stand below the first
+    one.
 ``parameters``
     float64[:], four of the activation, then the L rates of the weights and the L rates of the biases in the
     tangent kernel.
@@ -24,8 +25,8 @@ from nnft._kernels.library import compiled, gradient_d, normals_d, weighted_squa
 
 LAYER, NUMBERS = 5, 6
 MOBILITY, DECAY, LIVE, ROOT, SPREAD, START = range(6)
-"""Rows of ``columns``: mobility; decay (temperature / prior variance); 1 for a trained weight, 0 for one that is
-not and for padding; square root of the mobility; prior standard deviation, or that of
+"""Rows of ``columns``: mobility; decay (temperature / prior variance); 1 for a trained weight, 0 for one that
+is not and for padding; square root of the mobility; prior standard deviation, or that of
 fan-in alone where it is 0; standard deviation at the start."""
 
 GROUP = 16
@@ -41,7 +42,7 @@ def aligned(count: int) -> Any:
 
 
 @compiled()
-def weights_size(header: Any) -> int:
+def weights_size(header: Any) -> Any:
     """Return the length of the array of weights: whole groups of normals for every layer."""
     last = LAYER + NUMBERS * (header[0] - 1)
     count = header[last] * header[last + 3]
@@ -49,7 +50,7 @@ def weights_size(header: Any) -> int:
 
 
 @compiled()
-def gradient(problem: Any, theta: Any, work: Any, out: Any) -> float:
+def gradient(problem: Any, theta: Any, work: Any, out: Any) -> Any:
     """Fill `out` with the gradient of half the sum of squares; return the sum of squares."""
     header, parameters, data, _ = problem
     return gradient_d(
@@ -59,7 +60,7 @@ def gradient(problem: Any, theta: Any, work: Any, out: Any) -> float:
 
 
 @compiled()
-def squared_error(header: Any, parameters: Any, data: Any, theta: Any, work: Any) -> float:
+def squared_error(header: Any, parameters: Any, data: Any, theta: Any, work: Any) -> Any:
     """Return the sum of squares of a network on a set of points."""
     return gradient_d(
         header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta.ctypes.data, work.ctypes.data,
@@ -71,22 +72,22 @@ def squared_error(header: Any, parameters: Any, data: Any, theta: Any, work: Any
 def fill_noise(problem: Any, key: int, member: int, purpose: int, step: int, out: Any) -> None:
     """Fill the trained layers of `out` with the standard normals of one step; padding included."""
     header = problem[0]
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
         if header[k + 5]:
             groups = (header[k] * header[k + 3] + GROUP - 1) // GROUP
-            tag = np.uint32(purpose << 12 | (l + 1 + header[LAYER + NUMBERS * header[0]]))
+            tag = np.uint32(purpose << 12 | (level + 1 + header[LAYER + NUMBERS * header[0]]))
             address = out[header[k + 4] :].ctypes.data
             normals_d(np.uint64(key), np.uint64(member), tag, np.uint64(step * groups), groups, address)
 
 
 @compiled()
-def decay_energy(problem: Any, theta: Any) -> float:
+def decay_energy(problem: Any, theta: Any) -> Any:
     """Return half the sum of decay times square of the weights."""
     header, columns = problem[0], problem[3]
     start, total = 0, 0.0
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
         rows, stride, offset = header[k], header[k + 3], header[k + 4]
         if header[k + 5]:
             total += weighted_square_d(
@@ -97,18 +98,26 @@ def decay_energy(problem: Any, theta: Any) -> float:
 
 
 @compiled()
-def kick(problem: Any, factor: float, share: float, size: float, row: int, theta: Any, grad: Any, out: Any) -> None:
-    """Subtract size * columns[row] * (factor * gradient + share * decay * theta) from `out`, trained layers only."""
+def kick(
+    problem: Any, factor: float, share: float, size: float, row: int, theta: Any, grad: Any, out: Any
+) -> None:
+    """Subtract size * columns[row] * (factor * gradient + share * decay * theta) from `out`, trained layers
+    only.
+    """
     header, columns = problem[0], problem[3]
     start = 0
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
         rows, stride, offset = header[k], header[k + 3], header[k + 4]
         if header[k + 5]:
             rate, decay = columns[row, start : start + stride], columns[DECAY, start : start + stride]
             for i in range(rows):
                 first = offset + i * stride
-                t, g, o = theta[first : first + stride], grad[first : first + stride], out[first : first + stride]
+                t, g, o = (
+                    theta[first : first + stride],
+                    grad[first : first + stride],
+                    out[first : first + stride],
+                )
                 for j in range(stride):
                     o[j] -= size * rate[j] * (factor * g[j] + share * decay[j] * t[j])
         start += stride
@@ -119,8 +128,8 @@ def drift(problem: Any, size: float, row: int, velocity: Any, out: Any) -> None:
     """Add size * columns[row] * velocity to `out`, trained layers only."""
     header, columns = problem[0], problem[3]
     start = 0
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
         rows, stride, offset = header[k], header[k + 3], header[k + 4]
         if header[k + 5]:
             rate = columns[row, start : start + stride]
@@ -156,21 +165,31 @@ def draw_rows(key: int, index: int, purpose: int, layer: Any, scales: Any, theta
 
 @compiled()
 def draw_start(problem: Any, key: int, network: int, chain: int, chains: int, theta: Any) -> None:
-    """Draw the weights at the start: those of the network; trained layers of further chains have their own."""
+    """Draw the weights at the start: those of the network; trained layers of further chains have their
+    own.
+    """
     header, columns = problem[0], problem[3]
     theta[:] = 0.0
     start = 0
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
-        rows, fan_in, width, stride, offset = header[k], header[k + 1], header[k + 2], header[k + 3], header[k + 4]
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
+        rows, fan_in, width, stride, offset = (
+            header[k],
+            header[k + 1],
+            header[k + 2],
+            header[k + 3],
+            header[k + 4],
+        )
         own = chain > 0 and header[k + 5] != 0
         index = network * chains + chain if own else network
         scales = columns[START, start : start + stride]
-        draw_rows(key, index, RESTART if own else WEIGHTS, (l + 1, rows, fan_in, stride, offset), scales, theta)
+        draw_rows(
+            key, index, RESTART if own else WEIGHTS, (level + 1, rows, fan_in, stride, offset), scales, theta
+        )
         if width > fan_in:
             groups = (rows + GROUP - 1) // GROUP
             line = np.empty(groups * GROUP)
-            tag = np.uint32((RESTART_BIASES if own else BIASES) << 12 | (l + 1))
+            tag = np.uint32((RESTART_BIASES if own else BIASES) << 12 | (level + 1))
             normals_d(np.uint64(key), np.uint64(index), tag, np.uint64(0), groups, line.ctypes.data)
             for i in range(rows):
                 theta[offset + i * stride + fan_in] = scales[fan_in] * line[i]

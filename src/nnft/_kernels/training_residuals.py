@@ -1,8 +1,8 @@
 """Descent of the readout alone, in the variables of the training points.
 
-With frozen features phi a step changes the residuals r_nu of all points by -step * factor * sum over the batch of
-r_mu * K_mu_nu, K_mu_nu = sum over features of mobility * phi_mu * phi_nu: P numbers a step instead of the width. The
-coefficients c_mu, the sum of all the moves of point mu, give the readout at any time:
+With frozen features phi a step changes the residuals r_nu of all points by -step * factor * sum over the
+batch of r_mu * K_mu_nu, K_mu_nu = sum over features of mobility * phi_mu * phi_nu: P numbers a step instead
+of the width. The coefficients c_mu, the sum of all the moves of point mu, give the readout at any time:
 a_j = a_j(0) - mobility_j * sum over mu of c_mu * phi_mu_j. It is the same descent, in other variables.
 """
 
@@ -25,9 +25,9 @@ from nnft._kernels.training import (
     moving_offset,
     moving_part,
 )
-from nnft._kernels.training_batches import RANDOM, fill_order
+from nnft._kernels.training_batches import RANDOM, batch_shares, fill_order
 from nnft._kernels.training_problem import LAYER, MOBILITY, aligned
-from nnft._kernels.training_steps import FACTOR, FIRST_LOSS, STEP, diverged
+from nnft._kernels.training_steps import FIRST_LOSS, STEP, diverged
 
 
 @compiled()
@@ -36,7 +36,9 @@ def residual_kernel(problem: Any, work: Any) -> Any:
     header, parameters, data, columns = problem
     points = header[1]
     pairs = points * (points + 1) // 2
-    packed = np.zeros(pairs + header[LAYER + 3] * header[LAYER])  # the kernel, then weights that do not matter
+    packed = np.zeros(
+        pairs + header[LAYER + 3] * header[LAYER]
+    )  # the kernel, then weights that do not matter
     kernels_d(
         header.ctypes.data, parameters.ctypes.data, data.ctypes.data, packed[pairs:].ctypes.data,
         work.ctypes.data, packed.ctypes.data, np.uintp(0),
@@ -78,7 +80,9 @@ def start_moves(problem: Any, plan: Any, theta: Any, moves: Any) -> None:
 
 @compiled()
 def present_readouts(problem: Any, plan: Any, theta: Any, moves: Any, out: Any) -> None:
-    """Fill out (members, size) with the weights at present: those at the start and the moves of the points."""
+    """Fill out (members, size) with the weights at present: those at the start and the moves of the
+    points.
+    """
     last = moving_offset(problem, plan)
     work = aligned(plan[WORK])
     for m in range(theta.shape[0]):
@@ -110,7 +114,7 @@ def residual_step(kernel: Any, chosen: Any, scale: float, moves: Any, picked: An
 
 
 @compiled()
-def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: Any, moves: Any) -> int:
+def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: Any, moves: Any) -> Any:
     """Descent of one member; 0, or 1 + the steps that it did before it diverged."""
     points, size = moves.shape[1], moves.size // 2
     kernel = residual_kernel(problem, aligned(plan[WORK]))
@@ -128,7 +132,8 @@ def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: A
             fill_order(plan[KEY], member, plan[BATCH_ORDER], epoch, points, per_epoch * batch, order)
         at = step % per_epoch * batch
         stop = at + batch if plan[BATCH_ORDER] == RANDOM else min(at + batch, points)
-        residual_step(kernel, order[at:stop], numbers[STEP] * numbers[FACTOR], moves, taken)
+        factor, _ = batch_shares(numbers, points, stop - at)
+        residual_step(kernel, order[at:stop], numbers[STEP] * factor, moves, taken)
         if step % per_epoch == per_epoch - 1:
             loss = dot_d(size, moves.ctypes.data, moves.ctypes.data)
             if diverged(numbers, control, loss):
@@ -140,7 +145,9 @@ def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: A
 def advance_residuals(
     problem: Any, plan: Any, numbers: Any, theta: Any, moves: Any, control: Any, status: Any
 ) -> None:
-    """Advance all members that have not diverged; moves (members, 2 D, P), others as in `training_advance`."""
+    """Advance all members that have not diverged; moves (members, 2 D, P), others as in
+    `training_advance`.
+    """
     work = aligned(plan[WORK])
     for m in range(theta.shape[0]):
         if status[m] == 0:

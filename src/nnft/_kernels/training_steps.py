@@ -1,8 +1,8 @@
 """One step of an algorithm on one network: descent, Langevin, Hamiltonian, and the adaptive gradient flow.
 
-The energy is E = (factor / 2) * sum (f - y)^2 + 1/2 sum decay * theta^2. Momenta are kept as u = p sqrt(mobility),
-which has the variance T in equilibrium: dq = sqrt(mobility) u dt, du = -sqrt(mobility) dE/dq dt.
-Every random number is addressed by (key, member, purpose, step): a member can be run again alone.
+The energy is E = (factor / 2) * sum (f - y)^2 + 1/2 sum decay * theta^2. Momenta are kept as u = p
+sqrt(mobility), which has the variance T in equilibrium: dq = sqrt(mobility) u dt, du = -sqrt(mobility) dE/dq
+dt. Every random number is addressed by (key, member, purpose, step): a member can be run again alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from nnft._kernels.training_problem import (
     uniform_words,
 )
 
-STEP, FACTOR, TEMPERATURE, FRICTION, JITTER, TARGET, DIVERGENCE, TOLERANCE, SHARE = range(9)
-"""Places in ``numbers``: step size; factor of the gradient (2c); temperature; friction; relative jitter of the step;
-target acceptance; growth of the loss that counts as divergence; tolerance of the flow; share of the decay."""
+STEP, FACTOR, TEMPERATURE, FRICTION, JITTER, TARGET, DIVERGENCE, TOLERANCE, MEAN = range(9)
+"""Places in ``numbers``: step size; factor of the gradient (2c); temperature; friction; relative jitter of
+the step; target acceptance; growth of the loss that counts as divergence; tolerance of the flow; 1
+where the loss of a batch is the mean over its points."""
 
 (
     LOSS, FIRST_LOSS, SIZE, ADAPT_MEAN, ADAPT_LOG, ACCEPTED, PROPOSED, EXPONENTIAL, EXPONENTIAL_SQUARED, FLOW_TIME,
@@ -44,13 +45,13 @@ GAMMA, OFFSET, POWER = 0.05, 10.0, 0.75
 
 
 @compiled()
-def descend(problem: Any, numbers: Any, theta: Any, grad: Any) -> None:
-    """One step of gradient descent in place."""
+def descend(problem: Any, numbers: Any, factor: Any, share: Any, theta: Any, grad: Any) -> None:
+    """One step of descent in place, with a factor of the gradient and a share of the decay."""
     header, columns = problem[0], problem[3]
-    size, factor, share = numbers[STEP], numbers[FACTOR], numbers[SHARE]
+    size = numbers[STEP]
     start = 0
-    for l in range(header[0]):
-        k = LAYER + NUMBERS * l
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
         rows, stride, offset = header[k], header[k + 3], header[k + 4]
         if header[k + 5]:
             rate, decay = columns[MOBILITY, start : start + stride], columns[1, start : start + stride]
@@ -63,7 +64,7 @@ def descend(problem: Any, numbers: Any, theta: Any, grad: Any) -> None:
 
 
 @compiled()
-def diverged(numbers: Any, control: Any, loss: float) -> bool:
+def diverged(numbers: Any, control: Any, loss: float) -> Any:
     """Note the loss; tell whether it is not finite or has grown beyond what counts as divergence."""
     if control[FIRST_LOSS] < 0.0:
         control[FIRST_LOSS] = loss
@@ -76,7 +77,7 @@ def langevin(problem: Any, numbers: Any, address: Any, step: int, theta: Any, gr
     """One Euler-Maruyama step; `grad` is the gradient at `theta`."""
     key, member = address
     fill_noise(problem, key, member, NOISE, step, noise)
-    descend(problem, numbers, theta, grad)
+    descend(problem, numbers, numbers[FACTOR], 1.0, theta, grad)
     drift(problem, np.sqrt(2.0 * numbers[STEP] * numbers[TEMPERATURE]), ROOT, noise, theta)
 
 
@@ -92,7 +93,7 @@ def refresh(problem: Any, numbers: Any, address: Any, step: int, velocity: Any, 
 @compiled()
 def underdamped(
     problem: Any, numbers: Any, address: Any, step: int, theta: Any, velocity: Any, buffers: Any
-) -> float:
+) -> Any:
     """One BAOAB step (Leimkuhler, Matthews 2013); returns the sum of squares at the new place.
 
     buffers: gradient at `theta` (kept up to date), noise, work.
@@ -115,7 +116,7 @@ def underdamped(
 
 
 @compiled()
-def energy(problem: Any, numbers: Any, theta: Any, loss: float) -> float:
+def energy(problem: Any, numbers: Any, theta: Any, loss: float) -> Any:
     """Return E from the sum of squares and the weights."""
     return 0.5 * numbers[FACTOR] * loss + decay_energy(problem, theta)
 
@@ -123,11 +124,11 @@ def energy(problem: Any, numbers: Any, theta: Any, loss: float) -> float:
 @compiled()
 def trajectory(
     problem: Any, numbers: Any, address: Any, step: int, leaps: int, control: Any, theta: Any, buffers: Any
-) -> float:
+) -> Any:
     """One Hamiltonian proposal of `leaps` leapfrog steps with its acceptance; returns dH / T.
 
-    `theta`, the gradient in buffers and the loss in control stay those of the accepted place. A proposal whose
-    energy is not finite is rejected.
+    `theta`, the gradient in buffers and the loss in control stay those of the accepted place. A proposal
+    whose energy is not finite is rejected.
     """
     grad, noise, scratch, work = buffers
     velocity, place, slope = scratch
@@ -160,7 +161,9 @@ def trajectory(
 
 @compiled()
 def adapt(numbers: Any, control: Any, first: float, step: int, acceptance: float) -> None:
-    """Dual averaging of the step size during burn-in (Hoffman, Gelman 2014, section 3.2); step counts from 1."""
+    """Dual averaging of the step size during burn-in (Hoffman, Gelman 2014, section 3.2); step counts from
+    1.
+    """
     weight = 1.0 / (step + OFFSET)
     control[ADAPT_MEAN] += weight * (numbers[TARGET] - acceptance - control[ADAPT_MEAN])
     trial = np.log(10.0 * first) - np.sqrt(step) / GAMMA * control[ADAPT_MEAN]

@@ -13,22 +13,6 @@ import click
 
 from nnft.errors import shorten
 
-OPTIONS = (
-    click.argument("card", type=click.Path()),
-    click.option("-o", "--output", required=True, type=click.Path(), help="Result file (HDF5)."),
-    click.option("--overwrite", is_flag=True, help="Replace an existing result file."),
-    click.option("--resume", is_flag=True, help="Go on with an existing result file."),
-    click.option("--threads", type=int, help="Threads; default: all that were granted."),
-    click.option(
-        "--max-time",
-        type=lambda text: duration(text),
-        help="Commit and end after this time, 90s, 15m, 2h; exit code 75.",
-    ),
-    click.option("--break-lock", is_flag=True, help="Take over the lock of a run on another host."),
-    click.option("--quiet", is_flag=True, help="No progress and no table."),
-    click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
-)
-
 
 def duration(text: str) -> float:
     """Return the seconds of 90, 90s, 15m, 2h or 1:30:00."""
@@ -42,6 +26,23 @@ def duration(text: str) -> float:
     raise click.BadParameter(f"{shorten(text)} is no time; give 90, 90s, 15m, 2h or 1:30:00")
 
 
+OPTIONS = (
+    click.argument("card", type=click.Path()),
+    click.option("-o", "--output", required=True, type=click.Path(), help="Result file (HDF5)."),
+    click.option("--overwrite", is_flag=True, help="Replace an existing result file."),
+    click.option("--resume", is_flag=True, help="Go on with an existing result file."),
+    click.option("--threads", type=int, help="Threads; default: all that were granted."),
+    click.option(
+        "--max-time",
+        type=duration,
+        help="Commit and end after this time, 90s, 15m, 2h; exit code 75.",
+    ),
+    click.option("--break-lock", is_flag=True, help="Take over the lock of a run on another host."),
+    click.option("--quiet", is_flag=True, help="No progress and no table."),
+    click.option("--json", "as_json", is_flag=True, help="Print the results as JSON."),
+)
+
+
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a run."""
     for option in reversed(OPTIONS):
@@ -49,7 +50,9 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def run_into_file(start: Callable[[], Callable[..., Any]], quiet: bool, as_json: bool, **options: Any) -> None:
+def run_into_file(
+    start: Callable[[], Callable[..., Any]], quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Run what `start` imports with signals turned into checkpoints, and print its table.
 
     Parameters

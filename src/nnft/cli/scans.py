@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from nnft.cli.command import StrictCommand
-from nnft.cli.sampling import duration
+from nnft.cli.run_options import duration
 from nnft.errors import CardError, NnftError, UsageError, shorten
 
 LONGEST_LINE = 187

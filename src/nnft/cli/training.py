@@ -33,7 +33,10 @@ def train(quiet: bool, as_json: bool, **options: Any) -> None:
 @click.command(cls=StrictCommand)
 @click.argument("run", type=click.Path())
 @click.option(
-    "--extrapolate", type=click.Path(), metavar="RUN", help="A second run with another step: its bias taken away."
+    "--extrapolate",
+    type=click.Path(),
+    metavar="RUN",
+    help="A second run with another step: its bias taken away.",
 )
 @click.option("--plot", type=click.Path(), help="Picture of traces and autocorrelations (svg, pdf, png).")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

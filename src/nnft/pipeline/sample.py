@@ -101,7 +101,9 @@ def sample(
     if prior and spec.training is not None:
         spec = spec.without_training()
     if spec.training is not None:
-        raise CardError(["training in the card: got a table [training]; use nnft train, or --prior to leave it out"])
+        raise CardError(
+            ["training in the card: got a table [training]; use nnft train, or --prior to leave it out"]
+        )
     source = None if isinstance(card, RunSpec) else Path(card)
     text = None if source is None else source.read_text(encoding="utf-8-sig")
     path = Path(output)
@@ -161,7 +163,9 @@ class Session:
         if self._flag.stopping:
             raise self._stopped()
         fields = self._field_writer(engine)
-        checkpoints = self._checkpoints(self._path, engine, fields, records, card, start.earlier, start.action)
+        checkpoints = self._checkpoints(
+            self._path, engine, fields, records, card, start.earlier, start.action
+        )
         if start.earlier is None:
             self._commit(checkpoints)
             if fields is not None:

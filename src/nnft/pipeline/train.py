@@ -160,7 +160,9 @@ def _report_divergence(run: Run, say: Callable[[str], None]) -> None:
     if not lost:
         return
     first = int(run.stored.training["diverged/first"])
-    text = f"{lost} of {run.networks} networks diverged ({lost / run.networks:.3g} of all; first member {first})"
+    text = (
+        f"{lost} of {run.networks} networks diverged ({lost / run.networks:.3g} of all; first member {first})"
+    )
     if lost == run.networks:
         raise NumericalError(f"all networks diverged: got {text}; lower training.step")
     say(f"{text}: they are in no average; lower training.step")

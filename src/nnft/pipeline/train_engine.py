@@ -46,10 +46,12 @@ class TrainEngine(TrainingState):
             restore(self, stored)
 
     def advance(self, steps: int) -> tuple[int, FloatArray]:
-        """Advance the wave by up to `steps` steps; returns first kept network and kept outputs where it ends."""
+        """Advance the wave by up to `steps` steps; returns first kept network and kept outputs where it
+        ends.
+        """
         nothing = self.networks_done, np.zeros((0, 1, self.plan.points))
         if self.exact is not None:
-            return self._exact_wave()
+            return self._exact_wave(self.exact)
         if self.wave is None:
             self._start_wave()
         if not self._towards(steps):
@@ -57,19 +59,15 @@ class TrainEngine(TrainingState):
         return self._finish_wave()
 
     def _start_wave(self) -> None:
-        assert self.ensemble is not None
         count = min(self.wave_networks(), self.plan.networks - self.networks_done)
-        self.wave = self.ensemble.start(self.networks_done, count)
+        self.wave = self.sampler.start(self.networks_done, count)
         members = count * self.members
         seen = np.zeros((self.training.snapshot_count, members, self.seen_size()))
         self.progress = Progress(seen, np.zeros((len(self.draw_steps), members, self.drawn_size())))
 
     def _towards(self, steps: int) -> bool:
         """Go on by some steps; True once all snapshots and draws are recorded."""
-        wave, progress, ensemble = self.wave, self.progress, self.ensemble
-        assert wave is not None
-        assert progress is not None
-        assert ensemble is not None
+        (wave, progress), ensemble = self.on_the_way, self.sampler
         if self.training.algorithm == "gradient-flow":
             return self._towards_time(wave, progress)
         left = steps
@@ -85,17 +83,16 @@ class TrainEngine(TrainingState):
                 return True
             if left <= 0:
                 return False
-            target = min(min(ahead), wave.step + left)
+            target = min(*ahead, wave.step + left)
             left -= target - wave.step
             ensemble.advance(wave, target)
 
     def _towards_time(self, wave: Wave, progress: Progress) -> bool:
         """One call of the gradient flow towards the next snapshot."""
-        assert self.ensemble is not None
         times = self.training.snapshot_times or (self.training.total_time,)
         if progress.moments >= len(times):
             return True
-        if self.ensemble.follow(wave, times[progress.moments]):
+        if self.sampler.follow(wave, times[progress.moments]):
             if self.training.snapshot_times:
                 self._record_moment()
             else:
@@ -107,10 +104,7 @@ class TrainEngine(TrainingState):
 
     def _record_moment(self) -> None:
         """Record outputs, scalars and kernels of all members."""
-        wave, progress, ensemble = self.wave, self.progress, self.ensemble
-        assert wave is not None
-        assert progress is not None
-        assert ensemble is not None
+        (wave, progress), ensemble = self.on_the_way, self.sampler
         outputs, scalars = ensemble.observe(wave)
         kernels, movement = ensemble.kernels(wave)
         progress.seen[progress.moments] = np.concatenate([outputs, scalars, movement, kernels], axis=1)
@@ -118,10 +112,7 @@ class TrainEngine(TrainingState):
 
     def _record_draw(self) -> None:
         """Record what a sample contributes, and scalars."""
-        wave, progress, ensemble = self.wave, self.progress, self.ensemble
-        assert wave is not None
-        assert progress is not None
-        assert ensemble is not None
+        (wave, progress), ensemble = self.on_the_way, self.sampler
         outputs, scalars = ensemble.observe(wave)
         parts = [outputs, scalars]
         if self.conditional:
@@ -130,10 +121,10 @@ class TrainEngine(TrainingState):
         progress.draws += 1
 
     def _finish_wave(self) -> tuple[int, FloatArray]:
-        """Add the networks of the wave to the sums; those with a member that diverged are counted, not added."""
-        wave, progress = self.wave, self.progress
-        assert wave is not None
-        assert progress is not None
+        """Add the networks of the wave to the sums; those with a member that diverged are counted, not
+        added.
+        """
+        wave, progress = self.on_the_way
         sums = SampleSums(self, wave, progress)
         alive = sums.alive
         self.diverged["members"] += int((wave.status != 0).sum())
@@ -160,17 +151,18 @@ class TrainEngine(TrainingState):
     def _trace(self, progress: Progress, wave: Wave) -> None:
         """Keep the draws of the first members: a few outputs and the scalars that chains are judged by."""
         have = sum(len(part) for part in self.traces)
-        room = TRACED_MEMBERS // self.members * self.members if self.members < TRACED_MEMBERS else self.members
+        room = (
+            TRACED_MEMBERS // self.members * self.members if self.members < TRACED_MEMBERS else self.members
+        )
         count = max(0, min(room - have, len(wave.theta)))
         if len(progress.drawn) > 1 and count:
             self.traces.append(network_numbers(self, progress.drawn[:, :count]).transpose(1, 0, 2))
 
-    def _exact_wave(self) -> tuple[int, FloatArray]:
+    def _exact_wave(self, exact: ExactPosterior) -> tuple[int, FloatArray]:
         """Networks whose readout posterior is known: no training at all."""
-        assert self.exact is not None
         first = self.networks_done
         count = min(self.wave_networks(), self.plan.networks - first)
-        kept = self.exact.add(self, first, count)
+        kept = exact.add(self, first, count)
         self.networks_done += count
         return first, kept
 

@@ -1,8 +1,9 @@
 """Networks whose readout is drawn from its exact posterior: no training, only kernels and linear algebra.
 
-With frozen hidden layers, a Gaussian readout prior and a square loss the posterior of the outputs of a network is
-Gaussian; its mean and covariance follow from the network's own kernel on training and evaluation points. That kernel
-is the conditional metric of the last layer, which the sampler of random networks draws without drawing a weight.
+With frozen hidden layers, a Gaussian readout prior and a square loss the posterior of the outputs of a
+network is Gaussian; its mean and covariance follow from the network's own kernel on training and evaluation
+points. That kernel is the conditional metric of the last layer, which the sampler of random networks draws
+without drawing a weight.
 """
 
 from __future__ import annotations
@@ -105,7 +106,11 @@ class ExactPosterior:
             estimator.shift = mean[:8].mean(axis=0)
         adder = Adder(estimator.layout, estimator.shift, estimator.sums, plan.bins)
         size, per = plan.block_size, self._training.draws
-        values = np.concatenate([mean, covariance], axis=1) if engine.conditional else draws.reshape(-1, plan.points)
+        values = (
+            np.concatenate([mean, covariance], axis=1)
+            if engine.conditional
+            else draws.reshape(-1, plan.points)
+        )
         for start in range(0, count, size):
             chosen = np.arange(start, min(start + size, count))
             rows = chosen if engine.conditional else (chosen[:, None] * per + np.arange(per)).ravel()

@@ -107,7 +107,11 @@ def flow_estimates(engine: TrainingState) -> dict[str, Any]:
             result = engine.observables.result(name)
             found[f"flows/{name}@order"] = 0
             found[f"flows/{name}/indices"] = np.zeros((1, 1), np.int32)
-            for part, numbers in (("value", result.mean), ("stderr", result.stderr), ("spread", result.spread)):
+            for part, numbers in (
+                ("value", result.mean),
+                ("stderr", result.stderr),
+                ("spread", result.spread),
+            ):
                 found[f"flows/{name}/{part}"] = numbers[:, None]
     pairs = engine.estimator.layout.pairs.astype(np.int32)
     for name, matrix in (("kernel", engine.kernel), ("tangent_kernel", engine.tangent)):
@@ -137,7 +141,9 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
         engine.observables = ObservableEstimator.from_arrays(arrays, engine.names.moving)
         engine.kernel = MatrixFlow.from_arrays(arrays, "kernel")
         engine.tangent = MatrixFlow.from_arrays(arrays, "tangent")
-    equilibrium = {name.removeprefix("equilibrium/"): arrays[name] for name in arrays if name.startswith("equilib")}
+    equilibrium = {
+        name.removeprefix("equilibrium/"): arrays[name] for name in arrays if name.startswith("equilib")
+    }
     engine.equilibrium = ObservableEstimator.from_arrays(equilibrium, engine.names.averaged)
     engine.diverged = {name: int(arrays[f"diverged/{name}"]) for name in engine.diverged}
     if "traces/values" in arrays:
@@ -148,8 +154,7 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
 
 def _restore_wave(engine: TrainingState, arrays: Mapping[str, Array]) -> None:
     first, networks, step, moments, draws = (int(number) for number in arrays["wave/position"])
-    assert engine.ensemble is not None
-    wave = engine.ensemble.start(first, networks)
+    wave = engine.sampler.start(first, networks)
     for name in ("theta", "extra", "control", "status"):
         if f"wave/{name}" in arrays:
             getattr(wave, name)[...] = arrays[f"wave/{name}"]

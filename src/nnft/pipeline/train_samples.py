@@ -31,18 +31,19 @@ def scaled(engine: TrainingState, scalars: FloatArray) -> FloatArray:
     """Return scalars with sums of squares over their prior values, and virials per weight.
 
     A weight scale is sum W^2 fan-in / (C_W count): 1 for a network at the start. A virial is the sum of
-    theta dE/dtheta over the weights and biases of a layer, over their number and the temperature: 1 in equilibrium.
+    theta dE/dtheta over the weights and biases of a layer, over their number and the temperature: 1 in
+    equilibrium.
     """
     spec, training = engine.spec, engine.training
     network, layers = spec.network, engine.plan.layers
     dimension = spec.mesh().points.shape[1]
     fans, rows = (dimension, *network.widths), (*network.widths, network.outputs)
     out = scalars.copy()
-    for l in range(layers):
-        variance, count = network.weight_variances[l], rows[l] * fans[l]
-        out[..., 3 + l] /= variance * rows[l] if variance > 0.0 else 1.0
-        numbers = count + (rows[l] if network.bias_variances[l] > 0.0 else 0)
-        out[..., 3 + layers + l] /= numbers * (training.temperature or 1.0)
+    for level in range(layers):
+        variance, count = network.weight_variances[level], rows[level] * fans[level]
+        out[..., 3 + level] /= variance * rows[level] if variance > 0.0 else 1.0
+        numbers = count + (rows[level] if network.bias_variances[level] > 0.0 else 0)
+        out[..., 3 + layers + level] /= numbers * (training.temperature or 1.0)
     return out
 
 
@@ -69,7 +70,9 @@ class SampleSums:
         return points + points * (points + 1) // 2 if self._engine.conditional else points
 
     def pilot_means(self, networks: int) -> tuple[FloatArray, FloatArray]:
-        """Return the mean outputs of the first networks over their draws (P,), and at the snapshots (S, P)."""
+        """Return the mean outputs of the first networks over their draws (P,), and at the snapshots (S,
+        P).
+        """
         points = self._engine.plan.points
         chosen = np.flatnonzero(self.alive)
         members = self._members(chosen[chosen < networks])
@@ -164,7 +167,9 @@ class Adder:
         self._sums, self._bins, self._layout = sums, bins, layout
         self._slots = program.n_slots
         points, pairs = layout.n_points, layout.n_pairs
-        bases = [(program.base_slots[name], 0, points) for name in ("fields", "mean") if name in program.base_slots]
+        bases = [
+            (program.base_slots[name], 0, points) for name in ("fields", "mean") if name in program.base_slots
+        ]
         if "covariance" in program.base_slots:
             bases.append((program.base_slots["covariance"], points, pairs))
         width = points + (pairs if len(bases) > 1 else 0)
@@ -177,7 +182,9 @@ class Adder:
 
     def _table(self, name: str) -> FloatArray:
         place = self._layout.slices[name]
-        table: FloatArray = self._flat[self._bins * place.start : self._bins * place.stop].reshape(self._bins, -1)
+        table: FloatArray = self._flat[self._bins * place.start : self._bins * place.stop].reshape(
+            self._bins, -1
+        )
         return table
 
     def add(self, values: FloatArray, rows: IntArray, bin_index: int) -> None:

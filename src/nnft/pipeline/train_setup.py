@@ -1,4 +1,6 @@
-"""From a specification to the sampler of a training: rates, factors, and the step size where it is left open."""
+"""From a specification to the sampler of a training: rates, factors, and the step size where it is left
+open.
+"""
 
 from __future__ import annotations
 
@@ -60,19 +62,13 @@ def make_problem(spec: RunSpec, training: TrainingResolution) -> TrainingProblem
 
 
 def make_schedule(training: TrainingResolution, step: float) -> Schedule:
-    """Return the algorithm in numbers; batches of mean losses keep the mean over their points."""
+    """Return the algorithm in numbers; see `Schedule`."""
     points, batch = training.train_points, training.batch_size or training.train_points
-    factor, share = 2.0 * training.loss_factor, 1.0
-    if training.algorithm == "sgd":
-        if training.mean_loss:
-            factor *= points / batch
-        else:
-            share = batch / points
     return Schedule(
         training.algorithm,
         step,
-        factor,
-        share,
+        2.0 * training.loss_factor,
+        training.mean_loss,
         training.temperature,
         training.friction or 1.0,
         training.jitter,
@@ -90,11 +86,12 @@ def make_schedule(training: TrainingResolution, step: float) -> Schedule:
 
 
 def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
-    """Return the largest curvature of the energy at the start, from the tangent kernels of the first networks.
+    """Return the largest curvature of the energy at the start, from the tangent kernels of the first
+    networks.
 
-    The matrix 2 c J M J^T of a network, with J the derivatives of its outputs on the training points and M the
-    mobilities, has the eigenvalues of 2 c M^(1/2) J^T J M^(1/2); the weight decay adds its own. For batches of
-    fewer points than the data it is the largest of a single point, times the points of a batch.
+    The matrix 2 c J M J^T of a network, with J the derivatives of its outputs on the training points and M
+    the mobilities, has the eigenvalues of 2 c M^(1/2) J^T J M^(1/2); the weight decay adds its own. For
+    batches of fewer points than the data it is the largest of a single point, times the points of a batch.
     """
     problem = make_problem(spec, training)
     schedule = make_schedule(training, 1.0)
@@ -108,7 +105,9 @@ def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
         tangent[m][upper] = packed[points * (points + 1) // 2 :]
     tangent += np.triu(tangent, 1).transpose(0, 2, 1)
     if not np.isfinite(tangent).all():
-        raise NumericalError("tangent kernel at the start is not finite: got overflow; lower the weight variance")
+        raise NumericalError(
+            "tangent kernel at the start is not finite: got overflow; lower the weight variance"
+        )
     if training.algorithm == "sgd":
         batch = min(training.batch_size, points)
         diagonal = tangent.diagonal(axis1=1, axis2=2)
@@ -116,8 +115,14 @@ def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
         largest = min(largest, float(np.linalg.eigvalsh(tangent)[:, -1].max()))
     else:
         largest = float(np.linalg.eigvalsh(tangent)[:, -1].max())
-    decay = problem.columns[0] * problem.columns[1]
-    return schedule.gradient_factor * largest + schedule.decay_share * float(decay.max())
+    decay = float((problem.columns[0] * problem.columns[1]).max())
+    if training.algorithm == "sgd":
+        batch = min(training.batch_size, points)
+        share = points / batch if training.mean_loss else 1.0
+        return schedule.gradient_factor * share * largest + decay * (
+            1.0 if training.mean_loss else batch / points
+        )
+    return schedule.gradient_factor * largest + decay
 
 
 def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:

@@ -1,4 +1,6 @@
-"""What is known of a training at any time: the sums of the networks that are done, and the wave on its way."""
+"""What is known of a training at any time: the sums of the networks that are done, and the wave on its
+way.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from nnft.estimators.layout import SumLayout, sum_layout
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
 from nnft.pipeline.train_names import SAMPLERS, observable_names
 from nnft.pipeline.train_setup import make_ensemble, resolved
-from nnft.samplers.trained import Wave
+from nnft.samplers.trained import TrainedEnsemble, Wave
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
 
@@ -66,9 +68,7 @@ class TrainingState:
         Networks that are done, those that diverged included.
     """
 
-    def __init__(
-        self, spec: RunSpec, plan: RunPlan, threads: int, step: float
-    ) -> None:
+    def __init__(self, spec: RunSpec, plan: RunPlan, threads: int, step: float) -> None:
         self.spec, self.plan = spec, plan
         self.training = resolved(plan)
         self.keeps_fields = plan.fields_networks > 0
@@ -79,14 +79,18 @@ class TrainingState:
         self.conditional = self.training.estimator == "trained-conditional"
         layout = self._layout("trained-conditional" if self.conditional else "trained")
         samples = self.training.draws * self.training.chains
-        self.estimator = CorrelatorEstimator(layout, plan.bins, draws=1 if exact and self.conditional else samples)
+        self.estimator = CorrelatorEstimator(
+            layout, plan.bins, draws=1 if exact and self.conditional else samples
+        )
         self.names = observable_names(plan)
         self.flow: FlowEstimator | None = None
         self.observables = self.kernel = self.tangent = None
         snapshots = self.training.snapshot_count
         if snapshots:
             pairs = plan.points * (plan.points + 1) // 2
-            self.flow = FlowEstimator(self._layout("trained"), plan.bins, snapshots, draws=self.training.chains)
+            self.flow = FlowEstimator(
+                self._layout("trained"), plan.bins, snapshots, draws=self.training.chains
+            )
             self.observables = ObservableEstimator(self.names.moving, plan.bins, snapshots)
             self.kernel, self.tangent = (MatrixFlow(plan.bins, snapshots, pairs) for _ in range(2))
         self.equilibrium = ObservableEstimator(self.names.averaged, plan.bins, 1)
@@ -98,6 +102,20 @@ class TrainingState:
 
     def _layout(self, kind: Any) -> SumLayout:
         return sum_layout(self.plan.points, kind, self.spec.estimate.correlators)
+
+    @property
+    def sampler(self) -> TrainedEnsemble:
+        """The sampler of an algorithm that trains."""
+        if self.ensemble is None:
+            raise ValueError("exact posteriors have no sampler")
+        return self.ensemble
+
+    @property
+    def on_the_way(self) -> tuple[Wave, Progress]:
+        """The wave and what was recorded of it."""
+        if self.wave is None or self.progress is None:
+            raise ValueError("no networks on their way")
+        return self.wave, self.progress
 
     @property
     def blocks_done(self) -> int:
@@ -145,8 +163,7 @@ class TrainingState:
 
     def network_bytes(self) -> int:
         """Return the memory of one network on its way: states and what is recorded of its members."""
-        ensemble = self.ensemble
-        assert ensemble is not None
+        ensemble = self.sampler
         numbers = ensemble.problem.size + ensemble.extra_size()
         recorded = len(self.draw_steps) * self.drawn_size() + self.training.snapshot_count * self.seen_size()
         return 8 * self.members * (numbers + recorded)

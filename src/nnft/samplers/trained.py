@@ -1,7 +1,7 @@
 """Ensembles of networks that are trained: many members side by side, each named by its index.
 
-A wave is a range of networks that is trained together. What a member does depends on its index, the seed and the
-training alone, so that waves may be of any size.
+A wave is a range of networks that is trained together. What a member does depends on its index, the seed and
+the training alone, so that waves may be of any size.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Schedule:
     step : float
         Learning rate, or time step; of the first trial of the gradient flow.
     gradient_factor : float
-        2 c of the loss c sum (f - y)^2 over the points of one gradient.
-    decay_share : float
-        Share of the weight decay in one step: B / P for batches of B of P points.
+        2 c of the loss c sum (f - y)^2 over all training points.
+    mean_loss : bool
+        Whether the loss of a batch is the mean over its points; else it is the sum.
     temperature, friction, jitter, target_acceptance, divergence, tolerance : float
     leapfrog_steps, burn_in, batch_size, batches : int
         `batches` are those of an epoch.
@@ -70,7 +70,7 @@ class Schedule:
     algorithm: str
     step: float
     gradient_factor: float
-    decay_share: float = 1.0
+    mean_loss: bool = False
     temperature: float = 0.0
     friction: float = 1.0
     jitter: float = 0.0
@@ -168,7 +168,11 @@ class TrainedEnsemble:
         """Whether descent of the readout works on the points: fewer numbers, and no decay."""
         points, outputs = self.problem.targets.shape
         schedule = self.schedule
-        cheap = points < 2 * self.problem.fans[-1] if schedule.algorithm == "gd" else points < 4 * self.problem.fans[-1]
+        cheap = (
+            points < 2 * self.problem.fans[-1]
+            if schedule.algorithm == "gd"
+            else points < 4 * self.problem.fans[-1]
+        )
         mobilities = self.problem.moving.weight_mobilities[-1]
         still = self.problem.moving.temperature == 0.0 and mobilities > 0.0 and outputs > 0
         return schedule.algorithm in ("gd", "sgd") and cheap and still
@@ -183,7 +187,7 @@ class TrainedEnsemble:
         return np.array(
             [
                 step, s.gradient_factor, s.temperature, s.friction, 0.0 if s.algorithm == "mala" else s.jitter,
-                s.target_acceptance, s.divergence, s.tolerance, s.decay_share, 0.0,
+                s.target_acceptance, s.divergence, s.tolerance, s.mean_loss, 0.0,
             ]
         )  # fmt: skip
 
@@ -201,7 +205,12 @@ class TrainedEnsemble:
         )  # fmt: skip
 
     def _share(
-        self, wave: Wave, plan: IntArray, kernel: Callable[..., None], before: Sequence[Any], arrays: Sequence[Any]
+        self,
+        wave: Wave,
+        plan: IntArray,
+        kernel: Callable[..., None],
+        before: Sequence[Any],
+        arrays: Sequence[Any],
     ) -> None:
         """Let the threads work through the members: kernel(problem, .., plan, .., parts of the arrays)."""
 
@@ -218,7 +227,8 @@ class TrainedEnsemble:
         if self.dual:
             points, outputs = self.problem.targets.shape
             return 2 * points * outputs
-        return self.problem.size if self.schedule.algorithm == "underdamped" else 0
+        momenta: int = self.problem.size if self.schedule.algorithm == "underdamped" else 0
+        return momenta
 
     def _moves(self, wave: Wave) -> FloatArray:
         points, outputs = self.problem.targets.shape
@@ -241,7 +251,8 @@ class TrainedEnsemble:
         return wave
 
     def _advance(self, wave: Wave, plan: IntArray, numbers: FloatArray) -> None:
-        kernel, extra = ALGORITHMS[self.schedule.algorithm], wave.extra
+        kernel: Callable[..., None] = ALGORITHMS[self.schedule.algorithm]
+        extra = wave.extra
         if self.dual:
             kernel, extra = training_residuals.advance_residuals, self._moves(wave)
         arrays = (wave.theta, extra, wave.control, wave.status)
@@ -281,8 +292,8 @@ class TrainedEnsemble:
     def observe(self, wave: Wave) -> tuple[FloatArray, FloatArray]:
         """Return outputs on the mesh (members, E) and scalars (members, 3 + 2 L).
 
-        Scalars: mean squared error per target on training and test points, energy, sum of squares of the weights
-        of every layer, virial of every layer.
+        Scalars: mean squared error per target on training and test points, energy, sum of squares of the
+        weights of every layer, virial of every layer.
         """
         members = len(wave.theta)
         outputs = np.empty((members, int(self.mesh[0][1])))
@@ -293,7 +304,9 @@ class TrainedEnsemble:
         return outputs, scalars
 
     def kernels(self, wave: Wave) -> tuple[FloatArray, FloatArray]:
-        """Return kernels of readout and tangent on the mesh (members, 2 Q) and their movement (members, 2)."""
+        """Return kernels of readout and tangent on the mesh (members, 2 Q) and their movement (members,
+        2).
+        """
         points = int(self.mesh[0][1])
         kernels = np.empty((len(wave.theta), points * (points + 1)))
         movement = np.empty((len(wave.theta), 2))
@@ -303,7 +316,9 @@ class TrainedEnsemble:
         return kernels, movement
 
     def readouts(self, wave: Wave, ridge: float) -> tuple[FloatArray, FloatArray]:
-        """Return mean (members, E) and packed covariance (members, Q) of the outputs given the hidden layers."""
+        """Return mean (members, E) and packed covariance (members, Q) of the outputs given the hidden
+        layers.
+        """
         points = int(self.mesh[0][1])
         mean = np.empty((len(wave.theta), points))
         covariance = np.empty((len(wave.theta), points * (points + 1) // 2))

@@ -71,9 +71,7 @@ class TrainingProblem:
         More than `MOST_LAYERS` layers.
     """
 
-    def __init__(
-        self, network: NetworkSpec, inputs: FloatArray, targets: FloatArray, moving: Moving
-    ) -> None:
+    def __init__(self, network: NetworkSpec, inputs: FloatArray, targets: FloatArray, moving: Moving) -> None:
         if network.layers > MOST_LAYERS:
             raise UsageError(
                 f"network too deep to be trained in network.widths: got {len(network.widths)} hidden layers; "
@@ -119,13 +117,17 @@ class TrainingProblem:
         """Mobility, decay, live, root of the mobility, prior deviation, deviation at the start."""
         network, moving = self.network, self.moving
         blocks = []
-        for l, fan_in in enumerate(self.fans):
-            block = np.zeros((6, _padded(fan_in + self.biased[l])))
-            trained = float(l + 1 in moving.trainable)
-            weight = network.weight_variances[l] / fan_in
+        for level, fan_in in enumerate(self.fans):
+            block = np.zeros((6, _padded(fan_in + self.biased[level])))
+            trained = float(level + 1 in moving.trainable)
+            weight = network.weight_variances[level] / fan_in
             for part, variance, mobility in (
-                (slice(0, fan_in), weight, moving.weight_mobilities[l]),
-                (slice(fan_in, fan_in + self.biased[l]), network.bias_variances[l], moving.bias_mobilities[l]),
+                (slice(0, fan_in), weight, moving.weight_mobilities[level]),
+                (
+                    slice(fan_in, fan_in + self.biased[level]),
+                    network.bias_variances[level],
+                    moving.bias_mobilities[level],
+                ),
             ):
                 decay = moving.temperature / variance if variance > 0.0 else 0.0
                 deviation = np.sqrt(variance)
@@ -160,8 +162,8 @@ class TrainingProblem:
     def layers(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         """Return weights (n, fan-in) and biases (n or 0,) of every layer from the numbers of one network."""
         found = []
-        for l in range(self.network.layers):
-            rows, fan_in, columns, stride, offset, _ = self.header[5 + 6 * l : 11 + 6 * l]
+        for level in range(self.network.layers):
+            rows, fan_in, columns, stride, offset, _ = self.header[5 + 6 * level : 11 + 6 * level]
             matrix = theta[offset : offset + rows * stride].reshape(rows, stride)
             found.append((matrix[:, :fan_in], matrix[:, fan_in:columns].ravel()))
         return found
