@@ -1,0 +1,234 @@
+"""The picture of chains: traces of some members and autocorrelation functions of all observables."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.analysis.chain_statistics import FEWEST_DRAWS
+from nnft.errors import UsageError, shorten
+from nnft.estimators.notation import number_with_error
+from nnft.plots.autocorrelation import Autocorrelation, autocorrelation
+from nnft.plots.files import check_picture, save_picture
+from nnft.plots.scales import FloatArray
+from nnft.plots.style import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREY,
+    MOST_VECTORS,
+    WIDTH,
+    exclamation_mark,
+    house_style,
+    label_text,
+    note,
+    zero_line,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_OBSERVABLES = 8
+MOST_MEMBERS = 4
+PANEL = 1.25
+"""Inches: height of the panels of one observable."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """Traces of the chains of trained networks.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (members, draws, observables)
+        Member m * chains + k is chain k of network m. Networks with a value that is not finite are left out.
+    names : tuple of str
+        Observables, as in ``/training/traces/name``.
+    steps : ndarray, shape (draws,)
+        Steps done at each draw.
+    chains : int
+        Chains of each network.
+    shared_target : bool
+        Whether all networks sample one law; frozen layers give each its own.
+    source : str
+        What the picture is of, such as the name of the file.
+    """
+
+    values: FloatArray
+    names: tuple[str, ...]
+    steps: npt.NDArray[np.integer]
+    chains: int = 1
+    shared_target: bool = True
+    source: str = ""
+
+
+def draw_chains(chains: Chains, path: str | os.PathLike[str]) -> Path:
+    """Draw traces and autocorrelation functions into a file.
+
+    Parameters
+    ----------
+    chains : Chains
+        At most 8 observables are drawn.
+    path : str or path
+        Ends in .svg, .png or .pdf; replaced if it exists.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UsageError
+        If the name is impossible, there are fewer than 4 draws, or no network has finite values.
+    EnvironmentRefusal
+        If matplotlib is missing or the disk refuses.
+    """
+    picture = check_picture(path)
+    with house_style():
+        return save_picture(chains_figure(chains), picture)
+
+
+def chains_figure(chains: Chains) -> Figure:
+    """Return the picture of chains as a figure; parameters as in `draw_chains`.
+
+    Notes
+    -----
+    The style is set by `nnft.plots.style.house_style`, inside of which the figure must also be saved.
+    """
+    from matplotlib.figure import Figure
+
+    blocks, numbers = _blocks(chains)
+    names = chains.names[:MOST_OBSERVABLES]
+    figure = Figure(figsize=(WIDTH, PANEL * len(names) + 1.3), layout="constrained")
+    panels = figure.subplots(len(names), 2, sharex="col", squeeze=False, width_ratios=(1.7, 1.0))
+    unreliable = False
+    for row, name in enumerate(names):
+        draw_traces(panels[row, 0], chains.steps, blocks[..., row], numbers)
+        panels[row, 0].set_ylabel(observable_label(name))
+        found = autocorrelation(blocks[..., row], chains.shared_target)
+        draw_autocorrelation(panels[row, 1], found)
+        unreliable |= found is not None and not found.reliable
+    figure.align_ylabels(panels[:, 0])
+    panels[0, 0].set_title("traces, and mean over networks with its error")
+    panels[0, 1].set_title(r"autocorrelation $\rho(t)$")
+    panels[-1, 0].set_xlabel("step")
+    thinning = int(chains.steps[1] - chains.steps[0])
+    panels[-1, 1].set_xlabel(f"lag $t$ in draws of {thinning} step{'s' * (thinning > 1)}")
+    _legend(figure, panels, chains.source, unreliable)
+    return figure
+
+
+def _blocks(chains: Chains) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+    """Return finite traces by network and chain (networks, chains, draws, observables), and their numbers."""
+    members, draws, observables = chains.values.shape
+    if draws < FEWEST_DRAWS:
+        raise UsageError(
+            f"too few draws for a picture of chains: got {draws} a chain; take {FEWEST_DRAWS} or more (training.draws)"
+        )
+    blocks = chains.values.reshape(members // chains.chains, chains.chains, draws, observables)
+    finite = np.flatnonzero(np.isfinite(blocks).all(axis=(1, 2, 3)))
+    if not len(finite):
+        raise UsageError(
+            f"no chain to draw in {shorten(chains.source)}: got {members} members, none with finite values only"
+        )
+    return blocks[finite], finite
+
+
+def observable_label(name: str) -> str:
+    """Return the name of a traced observable with its normalisation, on two short lines."""
+    output = re.fullmatch(r"output_at_(\d+)", name)
+    scale = re.fullmatch(r"weight_scale_(\d+)", name)
+    if output:
+        return f"output\n$f(x_{{{output[1]}}})$"
+    if scale:
+        return f"$|W^{{({scale[1]})}}|^2$\nover prior"
+    return {"train_error": "training\nerror", "energy": "energy\n$E$"}.get(name, label_text(name, 20))
+
+
+def shown_members(networks: int, chains: int) -> list[tuple[int, int]]:
+    """Return networks and chains whose traces are drawn: two chains of each where there are several."""
+    beside = min(chains, 2)
+    return [
+        (network, chain)
+        for network in range(min(networks, MOST_MEMBERS // beside))
+        for chain in range(beside)
+    ]
+
+
+def draw_traces(
+    axes: Axes, steps: npt.NDArray[np.integer], values: FloatArray, numbers: npt.NDArray[np.intp]
+) -> None:
+    """Draw traces of a few members over the mean of all networks; `values` is (networks, chains, draws)."""
+    networks, chains, draws = values.shape
+    rasterized = draws > MOST_VECTORS
+    for network, chain in shown_members(networks, chains):
+        label = f"network {numbers[network]}" + (f", chain {chain}" if chains > 1 else "")
+        axes.plot(
+            steps, values[network, chain], color=COLOURS[network], linewidth=0.7, alpha=0.75 if chain == 0 else 0.4,
+            label=label, rasterized=rasterized, gid=f"trace-{network}-{chain}",
+        )  # fmt: skip
+    if networks > 1:
+        series = values.mean(axis=1)
+        mean, error = series.mean(axis=0), series.std(axis=0, ddof=1) / np.sqrt(networks)
+        axes.fill_between(
+            steps,
+            mean - error,
+            mean + error,
+            color=BLACK,
+            alpha=0.3,
+            linewidth=0.0,
+            zorder=3,
+            rasterized=rasterized,
+        )
+        axes.plot(
+            steps, mean, color=BLACK, linewidth=1.1, zorder=4, label=f"mean of {networks} networks",
+            rasterized=rasterized,
+        )  # fmt: skip
+
+
+def draw_autocorrelation(axes: Axes, found: Autocorrelation | None) -> None:
+    """Draw rho(t) with its error, one exponential with the same integrated time, and the end of the sum."""
+    if found is None:
+        note(axes, "does not move")
+        return
+    lags = np.arange(len(found.function))
+    zero_line(axes)
+    error = np.nan_to_num(found.error)
+    axes.fill_between(
+        lags, found.function - error, found.function + error, color=BLUE, alpha=0.25, linewidth=0.0
+    )
+    axes.plot(lags, found.function, color=BLUE, marker=".", markersize=3.5, linewidth=0.9, label=r"$\rho(t)$")
+    if found.decay_time > 0.0:
+        fine = np.linspace(0.0, lags[-1], 200)
+        axes.plot(
+            fine, np.exp(-fine / found.decay_time), color=BLACK, linewidth=0.9, linestyle="--",
+            label=r"$\exp(-t/s)$ with the same $\tau$",
+        )  # fmt: skip
+    axes.axvline(found.window, color=GREY, linewidth=0.8, linestyle=":", label="end of the sum for $\\tau$")
+    axes.set_ylim(min(-0.25, float((found.function - error).min()) - 0.05), 1.08)
+    text = rf"$\tau$ = {number_with_error(found.tau, found.tau_error, not found.reliable)} draws"
+    axes.annotate(
+        text, (1.0, 1.0), (-2.0, -2.0), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
+        fontsize=8.0, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+    )  # fmt: skip
+
+
+def _legend(figure: Figure, panels: npt.NDArray[np.object_], source: str, unreliable: bool) -> None:
+    """Write one legend below all panels."""
+    handles = panels[0, 0].get_legend_handles_labels()[0]
+    moving = [axes for axes in panels[:, 1] if len(axes.lines) > 1]
+    if moving:
+        longest = max(moving, key=lambda axes: len(axes.get_legend_handles_labels()[0]))
+        handles += longest.get_legend_handles_labels()[0]
+    if unreliable:
+        handles.append(exclamation_mark())
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    if source:
+        figure.suptitle(label_text(source, 60), fontsize=9.0)
