@@ -65,7 +65,8 @@ static PyObject *addresses(PyObject *self, PyObject *args)
         FUNCTION(activate_f) || FUNCTION(derivative_d) || FUNCTION(derivative_f) || FUNCTION(collapsed_d) ||
         FUNCTION(collapsed_f) || FUNCTION(explicit_d) || FUNCTION(explicit_f) || FUNCTION(accumulate) ||
         FUNCTION(factor) || FUNCTION(gradient_d) || FUNCTION(outputs_d) || FUNCTION(kernels_d) || FUNCTION(dot_d) ||
-        FUNCTION(weighted_square_d) || FUNCTION(features_d))
+        FUNCTION(weighted_square_d) || FUNCTION(features_d) ||
+        FUNCTION(noisy_step_d))
         Py_CLEAR(dict);
     return dict;
 }

@@ -220,11 +220,15 @@ def epoch_order(law: TrainingLaw, member: int, order: str, epoch: int, points: i
 
 
 def descend(
-    law: TrainingLaw, theta: FloatArray, step: float, chosen: IntArray | None = None, share: float = 1.0
+    law: TrainingLaw, theta: FloatArray, step: float, chosen: IntArray | None = None, mean_loss: bool = False
 ) -> FloatArray:
-    """One step of gradient descent, on all training points or on a batch with its share of the decay."""
+    """One step of gradient descent, on all training points or on a batch.
+
+    A batch of B of P points has the share B/P of the energy; for a mean loss it stands for all of it.
+    """
+    share = 1.0 if chosen is None else len(chosen) / len(law.targets)
     force = law.factor * law.squares_gradient(theta, chosen) + share * law.decay * theta
-    return np.asarray(theta - step * law.mobility * force)
+    return np.asarray(theta - step * law.mobility * force / (share if mean_loss else 1.0))
 
 
 def langevin(

@@ -146,14 +146,15 @@ def advance_langevin(
     for m in range(theta.shape[0]):
         if status[m] == 0:
             inner, place = moving_part(problem, plan, theta[m], work), theta[m, last:]
-            grad, noise = aligned(place.shape[0]), aligned(place.shape[0])
+            grad = aligned(place.shape[0])
+            where, scales = np.empty(7, dtype=np.int64), np.empty(3)
             address = (plan[KEY], plan[MEMBER] + m)
             for step in range(plan[FIRST], plan[LAST] + 1):
                 if diverged(numbers, control[m], gradient(inner, place, work, grad)):
                     status[m] = step + 1
                     break
                 if step < plan[LAST]:
-                    langevin(inner, numbers, address, step, place, grad, noise)
+                    langevin(inner, numbers, address, step, place, grad, where, scales)
 
 
 @compiled()

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from nnft._kernels.library import compiled, dot_d
+from nnft._kernels.library import compiled, dot_d, noisy_step_d
 from nnft._kernels.training_problem import (
     ACCEPT,
+    GROUP,
     LAYER,
     LIVE,
     MOBILITY,
@@ -73,12 +74,30 @@ def diverged(numbers: Any, control: Any, loss: float) -> Any:
 
 
 @compiled()
-def langevin(problem: Any, numbers: Any, address: Any, step: int, theta: Any, grad: Any, noise: Any) -> None:
-    """One Euler-Maruyama step; `grad` is the gradient at `theta`."""
-    key, member = address
-    fill_noise(problem, key, member, NOISE, step, noise)
-    descend(problem, numbers, numbers[FACTOR], 1.0, theta, grad)
-    drift(problem, np.sqrt(2.0 * numbers[STEP] * numbers[TEMPERATURE]), ROOT, noise, theta)
+def langevin(
+    problem: Any, numbers: Any, address: Any, step: int, theta: Any, grad: Any, where: Any, scales: Any
+) -> None:
+    """One Euler-Maruyama step; `grad` is the gradient at `theta`, where[7] and scales[3] are scratch."""
+    header, columns = problem[0], problem[3]
+    scales[0], scales[1] = numbers[STEP], numbers[FACTOR]
+    scales[2] = np.sqrt(2.0 * numbers[STEP] * numbers[TEMPERATURE])
+    start = 0
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
+        count, stride, offset = header[k] * header[k + 3], header[k + 3], header[k + 4]
+        if header[k + 5]:
+            groups = (count + GROUP - 1) // GROUP
+            where[0], where[1] = address[0], address[1]
+            where[2] = NOISE << 12 | (level + 1 + header[LAYER + NUMBERS * header[0]])
+            where[3], where[4], where[5], where[6] = step * groups, count, stride, columns.shape[1]
+            noisy_step_d(
+                where.ctypes.data,
+                scales.ctypes.data,
+                columns[MOBILITY, start:].ctypes.data,
+                grad[offset:].ctypes.data,
+                theta[offset:].ctypes.data,
+            )
+        start += stride
 
 
 @compiled()

@@ -73,6 +73,7 @@ const nnft_core_table NNFT_CORE_TABLE = {
     .outputs_d = nnft_outputs_d,
     .kernels_d = nnft_kernels_d,
     .features_d = nnft_features_d,
+    .noisy_step_d = nnft_noisy_step_d,
     .dot_d = nnft_dot_d,
     .weighted_square_d = nnft_weighted_square_d,
 };

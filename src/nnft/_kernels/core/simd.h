@@ -34,6 +34,15 @@
 #endif
 
 #if !defined(NNFT_AVX512) /* single instructions there */
+/* rows to columns: lane k of r[i] goes to lane i of r[k] */
+NNFT_INLINE void vd_transpose8(vd r[8])
+{
+    double in[8][8], out[8][8];
+    for (int i = 0; i < 8; i++) vd_store(in[i], r[i]);
+    for (int i = 0; i < 8; i++)
+        for (int k = 0; k < 8; k++) out[k][i] = in[i][k];
+    for (int i = 0; i < 8; i++) r[i] = vd_load(out[i]);
+}
 NNFT_INLINE vu vu_and_or(vu a, vu b, vu c) { return vu_or(vu_and(a, b), c); }
 NNFT_INLINE vu vu_xor_and(vu a, vu b, vu c) { return vu_xor(a, vu_and(b, c)); }
 /* exponent of positive normal numbers given by their bits, as a number: 2^52 + e + 1023 without the rest */

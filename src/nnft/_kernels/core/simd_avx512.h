@@ -41,6 +41,28 @@ NNFT_INLINE vd vd_lookup16(const double *table, vu index)
     return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
 }
 
+/* rows to columns: lane k of r[i] goes to lane i of r[k] */
+NNFT_INLINE void vd_transpose8(vd r[8])
+{
+    vd t[8], u[8];
+    for (int k = 0; k < 4; k++) {
+        t[2 * k] = _mm512_unpacklo_pd(r[2 * k], r[2 * k + 1]);
+        t[2 * k + 1] = _mm512_unpackhi_pd(r[2 * k], r[2 * k + 1]);
+    }
+    for (int k = 0; k < 2; k++) {
+        u[k] = _mm512_shuffle_f64x2(t[k], t[2 + k], 0x88);
+        u[2 + k] = _mm512_shuffle_f64x2(t[k], t[2 + k], 0xdd);
+        u[4 + k] = _mm512_shuffle_f64x2(t[4 + k], t[6 + k], 0x88);
+        u[6 + k] = _mm512_shuffle_f64x2(t[4 + k], t[6 + k], 0xdd);
+    }
+    for (int k = 0; k < 2; k++) {
+        r[k] = _mm512_shuffle_f64x2(u[k], u[4 + k], 0x88);
+        r[4 + k] = _mm512_shuffle_f64x2(u[k], u[4 + k], 0xdd);
+        r[2 + k] = _mm512_shuffle_f64x2(u[2 + k], u[6 + k], 0x88);
+        r[6 + k] = _mm512_shuffle_f64x2(u[2 + k], u[6 + k], 0xdd);
+    }
+}
+
 NNFT_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 NNFT_INLINE void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 NNFT_INLINE vf vf_set(float x) { return _mm512_set1_ps(x); }

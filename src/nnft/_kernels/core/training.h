@@ -110,15 +110,20 @@ static void FN(backward)(const nnft_training *t, int64_t l, const REAL *weights,
         R_(store)(out + i, R_(mul)(R_(load)(out + i), R_(load)(slopes + i)));
 }
 
-/* values of a hidden layer (columns x P') as rows of points (P x stride), zeros in the padding */
+/* values of a hidden layer (columns x P') as rows of points (P x stride), zeros in the padding; blocks of eight
+ * neurons by eight points are turned in registers */
 static void FN(to_point_major)(const nnft_training *t, int64_t columns, int64_t stride, const REAL *values, REAL *out)
 {
-    for (int64_t p0 = 0; p0 < t->points; p0 += VR_LANES) {
-        int64_t p1 = p0 + VR_LANES < t->points ? p0 + VR_LANES : t->points;
-        for (int64_t j = 0; j < columns; j++)
-            for (int64_t p = p0; p < p1; p++) out[p * stride + j] = values[j * t->padded + p];
-        for (int64_t p = p0; p < p1; p++)
-            for (int64_t j = columns; j < stride; j++) out[p * stride + j] = 0;
+    for (int64_t j0 = 0; j0 < stride; j0 += 8) {
+        int rows = (int)(columns - j0 < 8 ? columns - j0 : 8);
+        for (int64_t p0 = 0; p0 < t->points; p0 += 8) {
+            int points = (int)(t->points - p0 < 8 ? t->points - p0 : 8);
+            VR block[8];
+            for (int j = 0; j < 8; j++)
+                block[j] = j < rows ? R_(load)(values + (j0 + j) * t->padded + p0) : R_(set)(0);
+            R_(transpose8)(block);
+            for (int p = 0; p < points; p++) R_(store)(out + (p0 + p) * stride + j0, block[p]);
+        }
     }
 }
 
@@ -260,4 +265,29 @@ static void FN(nnft_features)(const int64_t *header, const double *parameters, c
     FN(to_point_major)(&t, a->columns, a->stride, values, out);
     out += t.points * a->stride;
     memcpy(out, targets, (size_t)((t.outputs + 1) * t.padded) * sizeof *out);
+}
+
+/* One Euler-Maruyama step of a layer, its noise drawn on the way:
+ * theta -= size * mobility * (factor * gradient + decay * theta) - amplitude * root * noise.
+ * where: key, member, tag, first group of normals, numbers of the layer, stride of a row, length of a row of
+ * `columns`. numbers: size, factor, amplitude. columns: rows mobility, decay, live, root of the mobility. */
+static void FN(nnft_noisy_step)(const int64_t *where, const double *numbers, const double *columns,
+                                const REAL *gradient, REAL *theta)
+{
+    const nnft_stream s = { (uint64_t)where[0], (uint64_t)where[1], (uint32_t)where[2] };
+    const int64_t count = where[4], stride = where[5], row = where[6];
+    const VR size = R_(set)(numbers[0]), factor = R_(set)(numbers[1]), amplitude = R_(set)(numbers[2]);
+    REAL noise[R_GROUP * NNFT_CHUNK];
+    for (int64_t done = 0, j = 0; done < count; done += R_GROUP * NNFT_CHUNK) {
+        int64_t left = count - done < R_GROUP * NNFT_CHUNK ? count - done : R_GROUP * NNFT_CHUNK;
+        FN(nnft_normals)(&s, (uint64_t)(where[3] + done / R_GROUP), (left + R_GROUP - 1) / R_GROUP, noise);
+        for (int64_t i = 0; i < left; i += VR_LANES) {
+            VR t = R_(load)(theta + done + i), g = R_(load)(gradient + done + i);
+            VR move = R_(fma)(R_(load)(columns + row + j), t, R_(mul)(factor, g));
+            t = R_(fnma)(R_(mul)(size, R_(load)(columns + j)), move, t);
+            VR spread = R_(mul)(amplitude, R_(load)(columns + 3 * row + j));
+            R_(store)(theta + done + i, R_(fma)(spread, R_(load)(noise + i), t));
+            j = j + VR_LANES == stride ? 0 : j + VR_LANES;
+        }
+    }
 }
