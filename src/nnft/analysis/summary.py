@@ -9,11 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from nnft.analysis.run import Run
+from nnft.analysis.training_summary import training_lines, training_state, training_warnings
 from nnft.errors import NumericalError
 from nnft.estimators.notation import number_with_error
 from nnft.estimators.results import Estimate
 
 SHOWN_POINTS = 16
+COLUMNS = ("G1", "G2", "G3", "G4", "G6", "G8", "excess_kurtosis")
+TITLES = {
+    "G1": "mean f(a)",
+    "G2": "G2(aa)",
+    "G3": "G3(aaa) conn.",
+    "G4": "G4(aaaa) conn.",
+    "G6": "G6(a..a) conn.",
+    "G8": "G8(a..a) conn.",
+}
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -59,6 +69,8 @@ def summary(run: Run) -> dict[str, Any]:
     if run.deformation is not None:
         state["deformation"] = run.deformation
         state["effective_sample_size"] = _effective_size(run) if run.networks else None
+    if run.training is not None:
+        state["training"] = training_state(run)
     columns = _columns(run) if run.networks else {}
     state["points"] = _points(run, columns) if run.networks else []
     state["unreliable"] = _unreliable(columns)
@@ -174,19 +186,21 @@ def table_text(state: dict[str, Any]) -> str:
     if rate:
         lines.append(f"throughput {rate:,.0f} networks/s, {state['precision']}, {state['bins']} bins")
     lines += _deformation_lines(state)
+    lines += training_lines(state) if "training" in state else []
     if not state["points"]:
         return "\n".join([*lines, "no networks yet"])
-    columns = [name for name in ("G2", "G4", "G6", "G8", "excess_kurtosis") if name in state["points"][0]]
-    titles = {"G2": "G2(aa)", "G4": "G4(aaaa) conn.", "G6": "G6(a..a) conn.", "G8": "G8(a..a) conn."}
+    columns = [name for name in COLUMNS if name in state["points"][0]]
     has_theory = "G2_infinite_width" in state["points"][0]
-    header = ["point", *(titles.get(name, "excess kurtosis") for name in columns)]
+    header = ["point", *(TITLES.get(name, "excess kurtosis") for name in columns)]
     if has_theory:
-        header.insert(2, "base G2 at n = inf" if "deformation" in state else "G2 at n = inf")
+        beside = 2 + columns.index("G2")
+        base = {"deformation": "base ", "training": "prior "}
+        header.insert(beside, next((base[key] for key in base if key in state), "") + "G2 at n = inf")
     rows = [header]
     for record in state["points"][:SHOWN_POINTS]:
         row = [str(record["point"]), *(with_error(record[name]) for name in columns)]
         if has_theory:
-            row.insert(2, f"{record['G2_infinite_width']:.6g}")
+            row.insert(beside, f"{record['G2_infinite_width']:.6g}")
         rows.append(row)
     widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
     lines.append("")
@@ -226,6 +240,8 @@ def _warnings(state: dict[str, Any]) -> list[str]:
     size = state.get("effective_sample_size")
     kind = "unbiased" if size is None else "bias of order 1/networks removed"
     lines = [f"value(error in the last digits); connected correlators are joint cumulants, {kind}"]
+    if "training" in state:
+        lines += training_warnings(state)
     if size is not None:
         lines.append("G2 at n = inf is that of the networks without the deformation")
         if size["warning"]:
