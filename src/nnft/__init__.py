@@ -3,7 +3,7 @@
 ``nnft.sample(card, "run.h5")`` samples an ensemble of networks into a result file; ``nnft.open("run.h5")``
 reads it, with NumPy and h5py only. ``nnft.action(run)`` gives its action with couplings, ``nnft.closure``,
 ``nnft.axioms`` and ``nnft.EdgeworthDensity`` test and use it; ``nnft.scan`` and ``nnft.extrapolate`` work on
-families of runs.
+families of runs. ``nnft.train(card, "trained.h5")`` trains the networks of a card instead.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nnft.pipeline.sample import sample
     from nnft.pipeline.scan import scan
     from nnft.pipeline.stop import StopFlag
+    from nnft.pipeline.train import train
     from nnft.spec.run import RunSpec
     from nnft.store.analysis_reader import read_analysis
 
@@ -48,6 +49,7 @@ __all__ = [
     "sample",
     "save_action",
     "scan",
+    "train",
 ]
 
 _HOMES = {
@@ -71,6 +73,7 @@ _HOMES = {
     "sample": ("nnft.pipeline.sample", "sample"),
     "save_action": ("nnft.pipeline.action_output", "save_action"),
     "scan": ("nnft.pipeline.scan", "scan"),
+    "train": ("nnft.pipeline.train", "train"),
 }
 
 

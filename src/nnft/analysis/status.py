@@ -46,10 +46,22 @@ def run_status(path: str | os.PathLike[str]) -> dict[str, Any]:
         }
         if "S4:0000" in run.estimator.layout.tables and run.networks:
             state["relative_error_g4"] = _relative_error(run)
+        if run.training is not None:
+            state["training"] = _on_the_way(run)
     holder = lock_holder(Path(path))
     state["writer"] = holder.describe() if holder is not None else None
     state["writer_alive"] = holder is not None and (not holder.is_local() or holder.is_alive())
     return state
+
+
+def _on_the_way(run: Any) -> dict[str, Any]:
+    """Networks in training, how far they are, and how many diverged."""
+    stored, plan = run.stored.training, run.plan["training"]
+    found = {"diverged_networks": int(stored["diverged/networks"]), "networks": 0, "step": 0}
+    if "wave/position" in stored:
+        _, networks, step, _, _ = (int(number) for number in stored["wave/position"])
+        found |= {"networks": networks, "step": step}
+    return found | {"steps": int(plan["total_steps"])}
 
 
 def _relative_error(run: Any) -> float | None:
@@ -71,12 +83,19 @@ def status_text(state: dict[str, Any]) -> str:
     elif state["writer_alive"]:
         what = f"running ({state['writer']})"
     else:
-        what = "stopped; go on with nnft sample CARD -o FILE --resume"
+        command = "train" if "training" in state else "sample"
+        what = f"stopped; go on with nnft {command} CARD -o FILE --resume"
     lines = [
         f"{state['file']}: {what}",
         f"networks   {state['networks']} of {state['networks_planned']} ({share:.1%})",
         f"checkpoint {state['checkpoint_age_seconds']:.0f} s ago",
     ]
+    way = state.get("training")
+    if way and way["networks"]:
+        length = f" of {way['steps']}" if way["steps"] else ""
+        lines.append(f"training   {way['networks']} networks on their way, at step {way['step']}{length}")
+    if way and way["diverged_networks"]:
+        lines.append(f"diverged   {way['diverged_networks']} networks: in no average")
     rate = state["networks_per_second"]
     if rate:
         left = (state["networks_planned"] - state["networks"]) / rate
