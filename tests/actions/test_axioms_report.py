@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,13 @@ def test_an_interaction_of_each_output_breaks_the_rotations_of_outputs(tmp_path:
     assert checks["total"].verdict == "holds", checks["total"]
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nnft.Run]:
+    """A run of 400 networks without stored outputs."""
+    with sampled(tmp_path_factory.mktemp("small") / "run.h5", networks=400) as run:
+        yield run
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
@@ -112,9 +120,9 @@ def test_an_interaction_of_each_output_breaks_the_rotations_of_outputs(tmp_path:
         ({"tolerance": float("inf")}, UsageError, "impossible tolerance"),
     ],
 )
-def test_refusals(tmp_path: Path, options: dict[str, Any], kind: type[NnftError], words: str) -> None:
-    with sampled(tmp_path / "run.h5", networks=400) as run, pytest.raises(kind, match=words):
-        axioms(run, **options)
+def test_refusals(small: nnft.Run, options: dict[str, Any], kind: type[NnftError], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        axioms(small, **options)
 
 
 def test_too_few_bins(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ POINTS = "points = [[1.0, 0.5], [0.2, -1.0], [0.7, 0.9]]"
 def folder(tmp_path_factory: pytest.TempPathFactory, kernel_cache: Path) -> Path:
     """Runs with orders up to 4 and 6, and one with repeated inputs."""
     place = tmp_path_factory.mktemp("actions")
-    nnft = Nnft(place, kernel_cache)
+    command = Nnft(place, kernel_cache)
     network = "weight_variance = 1.5\nbias_variance = 0.1"
     cards = {
         "four": {"points": POINTS, "networks": 4000, "network": network},
@@ -37,8 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, kernel_cache: Path) -> Path
         },
     }  # fmt: skip
     for name, keys in cards.items():
-        done = nnft("sample", nnft.card(f"{name}.toml", **keys), "-o", f"{name}.h5", "--quiet")
-        assert done.code == 0, done.err
+        package.sample(command.card(f"{name}.toml", **keys), place / f"{name}.h5", progress=False).close()
     return place
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import Nnft, everything, refused
 
+import nnft as package
+
 GRID = 'generator = "grid"\ncount = 3\ndimension = 2\nlow = -1.0\nhigh = 1.0'
 
 
@@ -15,7 +17,7 @@ GRID = 'generator = "grid"\ncount = 3\ndimension = 2\nlow = -1.0\nhigh = 1.0'
 def folder(tmp_path_factory: pytest.TempPathFactory, kernel_cache: Path) -> Path:
     """A run with outputs, one without, and one of too few networks."""
     place = tmp_path_factory.mktemp("axioms")
-    nnft = Nnft(place, kernel_cache)
+    command = Nnft(place, kernel_cache)
     network = "outputs = 2\nbias_variance = 0.2"
     cards = {
         "kept": {"points": GRID, "networks": 4000, "network": network, "fields": '"all"'},
@@ -23,8 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, kernel_cache: Path) -> Path
         "few": {"points": GRID, "networks": 8, "ensemble": "block_size = 1"},
     }
     for name, keys in cards.items():
-        done = nnft("sample", nnft.card(f"{name}.toml", **keys), "-o", f"{name}.h5", "--quiet")
-        assert done.code == 0, done.err
+        package.sample(command.card(f"{name}.toml", **keys), place / f"{name}.h5", progress=False).close()
     return place
 
 
