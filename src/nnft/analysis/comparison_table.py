@@ -1,0 +1,133 @@
+"""Estimates with theory beside them: pulls, and one chi-square for all components of a correlator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft.analysis.trained_law import Law
+from nnft.estimators.correlators import CorrelatorEstimator
+from nnft.estimators.joint_test import FEWEST_BINS, JointTest, joint_test, judged_components
+from nnft.estimators.observables import ObservableEstimator
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One theory of the components of a table.
+
+    Attributes
+    ----------
+    value, pull : ndarray, shape (m,)
+        Theory, and (estimate - theory) / error.
+    departure : ndarray or None, shape (m,)
+        Expected size of what the theory leaves out.
+    test : JointTest or None
+        All components at once; None with fewer than 16 bins.
+    """
+
+    value: FloatArray
+    pull: FloatArray
+    departure: FloatArray | None
+    test: JointTest | None
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A connected correlator of one output with theories.
+
+    Attributes
+    ----------
+    order : int
+        1 for the mean.
+    indices : ndarray of int32, shape (m, order)
+    value, stderr : ndarray, shape (m,)
+    unreliable : ndarray of bool, shape (m,)
+    columns : tuple of Column or None
+        One for each theory.
+    """
+
+    order: int
+    indices: npt.NDArray[np.int32]
+    value: FloatArray
+    stderr: FloatArray
+    unreliable: npt.NDArray[np.bool_]
+    columns: tuple[Column | None, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A number with theories.
+
+    Attributes
+    ----------
+    name : str
+    value, stderr : float
+    theory, pull : tuple of float or None
+        One for each theory; None where it says nothing.
+    note : str
+    """
+
+    name: str
+    value: float
+    stderr: float
+    theory: tuple[float | None, ...]
+    pull: tuple[float | None, ...]
+    note: str = ""
+
+
+def pulls(value: FloatArray, stderr: FloatArray, theory: FloatArray) -> FloatArray:
+    """Return (estimate - theory) / error; not a number where there is no error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: FloatArray = np.where(stderr > 0.0, (value - theory) / stderr, np.nan)
+    return found
+
+
+def compare_table(estimator: CorrelatorEstimator, order: int, laws: Sequence[Law | None]) -> Table:
+    """Return a connected correlator with one column for each law.
+
+    Raises
+    ------
+    NumericalError
+        If there are too few networks.
+    """
+    found = estimator.result(order)
+    rows = judged_components(len(found.value), len(found.bin_counts))
+    deviations = None
+    if len(found.bin_counts) >= FEWEST_BINS:
+        deviations = estimator.replicates(order, components=found.indices[rows]).deviations()
+    columns: list[Column | None] = []
+    for law in laws:
+        theory = None if law is None else law.values(order, found.indices)
+        if law is None or theory is None:
+            columns.append(None)
+            continue
+        test = None
+        if deviations is not None:
+            scale = np.maximum(np.abs(theory[rows]), np.abs(found.value[rows]))
+            test = joint_test(found.value[rows] - theory[rows], deviations, scale)
+            test = replace(test, offered=len(theory))
+        pull = pulls(found.value, found.stderr, theory)
+        columns.append(Column(theory, pull, law.departures(order, found.indices), test))
+    return Table(order, found.indices, found.value, found.stderr, found.unreliable, tuple(columns))
+
+
+def compare_number(
+    observables: ObservableEstimator, name: str, place: int, laws: Sequence[Law | None]
+) -> Row:
+    """Return a number of the networks at one snapshot with one theory for each law."""
+    found = observables.result(name)
+    value, stderr = float(found.mean[place]), float(found.stderr[place])
+    theory = tuple(None if law is None else law.numbers.get(name) for law in laws)
+    return Row(name, value, stderr, theory, tuple(number_pull(value, stderr, t) for t in theory))
+
+
+def number_pull(value: float, stderr: float, theory: float | None) -> float | None:
+    """Return (estimate - theory) / error, None where there is no theory or error."""
+    if theory is None or not stderr > 0.0:
+        return None
+    return (value - theory) / stderr

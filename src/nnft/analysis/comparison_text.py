@@ -1,0 +1,164 @@
+"""A comparison with theory as the text that ``nnft compare`` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnft.analysis.scan_table import aligned
+from nnft.estimators.notation import number_with_error
+
+SHOWN_ROWS = 24
+SHOWN_SNAPSHOTS = 30
+NAMES = {1: "mean", 2: "G2", 3: "G3", 4: "G4"}
+
+
+def comparison_text(record: dict[str, Any], source: str) -> str:
+    """Return the tables of a comparison.
+
+    Parameters
+    ----------
+    record : dict
+        From `comparison_record`.
+    source : str
+        What was trained, for the first line.
+    """
+    lines = _head(record, source)
+    lines += ["", "at the end" if record["ridge"] == 0.0 else "in equilibrium: average over draws"]
+    lines += _components(record) + _joint_lines(record)
+    if record["flow"]:
+        lines += ["", "along the training", *_flow(record)]
+    if record["identities"]:
+        lines += ["", "identities that hold at any width", *_identities(record["identities"])]
+    flagged = sum(sum(table["unreliable"]) for table in record["final"]["tables"])
+    legend = "value(error in the last digits); pull = (estimate - theory) / error; p: all components at once"
+    if flagged:
+        legend += f"; ! marks {flagged} errors not to be trusted"
+    return "\n".join([*lines, "", legend])
+
+
+def _head(record: dict[str, Any], source: str) -> list[str]:
+    widths = ", ".join(map(str, record["widths"])) or "none"
+    layers = "all layers"
+    if len(record["trainable"]) < record["layers"]:
+        some = "layers " if len(record["trainable"]) > 1 else "layer "
+        layers = some + ", ".join(map(str, record["trainable"]))
+    lines = [
+        f"{source}: {record['algorithm']} on {layers}, {record['activation']}, widths {widths}; "
+        f"{record['train_points']} training points; {record['networks']} networks, {record['bins']} bins"
+    ]
+    if record["diverged"]:
+        lines.append(f"! {record['diverged']} networks diverged and are in no average")
+    for place, theory in enumerate(record["theories"]):
+        label = "theory  " if len(record["theories"]) == 1 else f"theory {place + 1}"
+        lines.append(f"{label}  {theory['name']}: {theory['validity']}")
+        if theory["departure"]:
+            lines.append(f"          departure expected: {theory['departure']}")
+    if record["reason"]:
+        lines.append(f"theory    none: {record['reason']}")
+    return lines
+
+
+def _header(record: dict[str, Any]) -> list[str]:
+    names = [theory["name"] for theory in record["theories"]]
+    return [cell for name in names for cell in (name, "pull")]
+
+
+def _cells(values: list[float | None], pulls: list[float | None]) -> list[str]:
+    return [
+        cell
+        for value, pull in zip(values, pulls, strict=True)
+        for cell in ("-" if value is None else f"{value:.6g}", _pull(pull))
+    ]
+
+
+def _pull(pull: float | None) -> str:
+    return "-" if pull is None else f"{pull:+.1f}"
+
+
+def _number(value: float | None, error: float | None, unreliable: bool = False) -> str:
+    known = [np.nan if number is None else number for number in (value, error)]
+    return number_with_error(known[0], known[1], unreliable)
+
+
+def _components(record: dict[str, Any]) -> list[str]:
+    """Mean and two-point function, and the numbers of the networks, one below the other."""
+    rows = [["", "estimate", *_header(record)]]
+    left = 0
+    for table in record["final"]["tables"]:
+        if table["order"] > 2:
+            continue
+        shown = _shown(table["indices"])
+        left += table["components"] - len(shown)
+        for place in shown:
+            points = " ".join(map(str, table["indices"][place]))
+            theory = table["theory"]
+            values = [None if column is None else column["value"][place] for column in theory]
+            pulls = [None if column is None else column["pull"][place] for column in theory]
+            estimate = _number(*(table[k][place] for k in ("value", "stderr", "unreliable")))
+            rows.append([f"{NAMES[table['order']]} {points}", estimate, *_cells(values, pulls)])
+    for row in record["final"]["numbers"]:
+        estimate = _number(row["value"], row["stderr"])
+        rows.append([row["name"].replace("_", " "), estimate, *_cells(row["theory"], row["pull"])])
+    return aligned(rows) + ([f".. {left} more components: --json"] if left else [])
+
+
+def _shown(indices: list[list[int]]) -> list[int]:
+    """All components, or the first coincident ones of many."""
+    if len(indices) <= SHOWN_ROWS:
+        return list(range(len(indices)))
+    same = [place for place, points in enumerate(indices) if len(set(points)) == 1]
+    return same[: SHOWN_ROWS // 2]
+
+
+def _joint_lines(record: dict[str, Any]) -> list[str]:
+    """One line for each correlator and theory: all components at once."""
+    rows = [["all components", "theory", "judged", "chi-square", "p", "largest pull"]]
+    for table in record["final"]["tables"]:
+        for theory, column in zip(record["theories"], table["theory"], strict=True):
+            if column is not None:
+                name = NAMES.get(table["order"], f"G{table['order']}")
+                rows.append([name, theory["name"], *_joint(table, column)])
+    return ["", *aligned(rows)] if len(rows) > 1 else []
+
+
+def _joint(table: dict[str, Any], column: dict[str, Any]) -> list[str]:
+    largest = _pull(column["largest_pull"]).lstrip("+")
+    if column["p_value"] is None:
+        return ["-", "-", "-", largest]
+    judged = f"{column['judged']} of {table['components']}"
+    chi_square = "inf" if column["chi_square"] is None else f"{column['chi_square']:.1f}"
+    return [judged, chi_square, f"{column['p_value']:.2g}", largest]
+
+
+def _flow(record: dict[str, Any]) -> list[str]:
+    """One line for each snapshot, with the best theory."""
+    stages = record["flow"]
+    stepped, timed = (any(stage[name] for stage in stages) for name in ("step", "time"))
+    every = -(-len(stages) // SHOWN_SNAPSHOTS)
+    when = ["step"] * stepped + ["time"] * timed
+    rows = [[*when, "mean: p", "pull", "G2: p", "pull", "train error", "theory", "pull"]]
+    for place, stage in enumerate(stages):
+        if place % every and place + 1 < len(stages):
+            continue
+        row = [str(stage["step"])] * stepped + [f"{stage['time'] or 0.0:.4g}"] * timed
+        for table in stage["tables"]:
+            column = table["theory"][0] if table["theory"] else None
+            row += ["-", "-"] if column is None else _joint(table, column)[2:]
+        error = next((number for number in stage["numbers"] if number["name"] == "train_error"), None)
+        if error is None:
+            row += ["-", "-", "-"]
+        else:
+            row += [_number(error["value"], error["stderr"]), *_cells(error["theory"][:1], error["pull"][:1])]
+        rows.append(row + ["-"] * (len(rows[0]) - len(row)))
+    return aligned(rows)
+
+
+def _identities(found: list[dict[str, Any]]) -> list[str]:
+    rows = [["", "estimate", "theory", "pull", ""]]
+    for row in found:
+        estimate = _number(row["value"], row["stderr"])
+        name = row["name"].replace("_", " ")
+        rows.append([name, estimate, *_cells(row["theory"], row["pull"]), row["note"]])
+    return [line.rstrip() for line in aligned(rows)]
