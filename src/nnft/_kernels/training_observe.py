@@ -20,7 +20,7 @@ from nnft._kernels.training_problem import (
     gradient,
     squared_error,
 )
-from nnft._kernels.training_steps import FACTOR
+from nnft._kernels.training_steps import FACTOR, TEMPERATURE
 
 TRAIN_ERROR, TEST_ERROR, ENERGY, LAYERS = range(4)
 """Columns of the scalars: squared error per target on the training and the test points, energy; from LAYERS
@@ -70,7 +70,10 @@ def observe(problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, output
     work, grad = aligned(plan[WORK]), aligned(theta.shape[1])
     for m in range(theta.shape[0]):
         place = theta[m]
-        loss = gradient(problem, place, work, grad)
+        if numbers[TEMPERATURE] > 0.0:
+            loss = gradient(problem, place, work, grad)
+        else:  # without a temperature there is no virial to look at
+            loss = squared_error(header, parameters, data, place, work)
         targets = header[1] * header[LAYER + NUMBERS * (header[0] - 1)]
         scalars[m, TRAIN_ERROR] = loss / targets
         scalars[m, TEST_ERROR] = np.nan

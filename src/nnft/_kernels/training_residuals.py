@@ -12,144 +12,136 @@ from typing import Any
 
 import numpy as np
 
-from nnft._kernels.library import compiled, dot_d, kernels_d
-from nnft._kernels.training import (
-    BATCH,
-    BATCH_ORDER,
-    FIRST,
-    KEY,
-    LAST,
-    MEMBER,
-    PER_EPOCH,
-    WORK,
-    moving_offset,
-    moving_part,
-)
+from nnft._kernels.library import compiled, dot_d, kernels_d, outputs_d, residual_steps_d
+from nnft._kernels.training import BATCH, BATCH_ORDER, FIRST, KEY, LAST, MEMBER, PER_EPOCH, WORK
 from nnft._kernels.training_batches import RANDOM, batch_shares, fill_order
-from nnft._kernels.training_problem import LAYER, MOBILITY, aligned
+from nnft._kernels.training_problem import LAYER, MOBILITY, NUMBERS, aligned, gradient
 from nnft._kernels.training_steps import FIRST_LOSS, STEP, diverged
 
 
 @compiled()
-def residual_kernel(problem: Any, work: Any) -> Any:
-    """Return K of a problem without hidden layers, features weighted by their mobilities, shape (P, P)."""
+def residual_kernels(problem: Any, plan: Any, theta: Any, kernels: Any) -> None:
+    """Fill kernels (members, P, P) with K of the frozen features of every member."""
     header, parameters, data, columns = problem
-    points = header[1]
-    pairs = points * (points + 1) // 2
-    packed = np.zeros(
-        pairs + header[LAYER + 3] * header[LAYER]
-    )  # the kernel, then weights that do not matter
-    kernels_d(
-        header.ctypes.data, parameters.ctypes.data, data.ctypes.data, packed[pairs:].ctypes.data,
-        work.ctypes.data, packed.ctypes.data, np.uintp(0),
-    )  # fmt: skip
-    rate = columns[MOBILITY, 0]
-    bias = columns[MOBILITY, header[LAYER + 1]] if header[LAYER + 2] > header[LAYER + 1] else 0.0
-    kernel = np.empty((points, points))
-    q = 0
-    for a in range(points):
-        for b in range(a, points):
-            kernel[a, b] = rate * packed[q] + bias
-            kernel[b, a] = kernel[a, b]
-            q += 1
-    return kernel
+    work, points = aligned(plan[WORK]), header[1]
+    last = LAYER + NUMBERS * (header[0] - 1)
+    first = columns.shape[1] - header[last + 3]
+    rate = columns[MOBILITY, first]
+    bias = columns[MOBILITY, first + header[last + 1]] if header[last + 2] > header[last + 1] else 0.0
+    packed = np.empty(points * (points + 1) // 2)
+    for m in range(theta.shape[0]):
+        kernels_d(
+            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data,
+            work.ctypes.data, packed.ctypes.data, np.uintp(0),
+        )  # fmt: skip
+        kernel = kernels[m]
+        q = 0
+        for a in range(points):
+            for b in range(a, points):
+                kernel[a, b] = rate * packed[q] + bias
+                kernel[b, a] = kernel[a, b]
+                q += 1
+
+
+@compiled()
+def targets_offset(header: Any) -> Any:
+    """Return where the targets stand in the training points."""
+    return header[LAYER + 2] * header[2] + header[1] * header[LAYER + 3]
 
 
 @compiled()
 def start_moves(problem: Any, plan: Any, theta: Any, moves: Any) -> None:
     """Fill moves (members, 2 D, P): residuals at the start, and no moves yet."""
-    last = moving_offset(problem, plan)
-    work = aligned(plan[WORK])
+    header, parameters, data, _ = problem
+    points, padded, outputs = header[1], header[2], moves.shape[1] // 2
+    work, values, targets = aligned(plan[WORK]), np.empty(outputs * points), targets_offset(header)
     for m in range(theta.shape[0]):
-        header, _, data, _ = moving_part(problem, plan, theta[m], work)
-        points, padded, columns, stride = header[1], header[2], header[LAYER + 2], header[LAYER + 3]
-        targets = columns * padded + points * stride
-        for i in range(header[LAYER]):
-            line = moves[m, i]
+        outputs_d(
+            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data,
+            work.ctypes.data, values.ctypes.data,
+        )  # fmt: skip
+        for i in range(outputs):
             for a in range(points):
-                line[a] = 0.0
-                moves[m, header[LAYER] + i, a] = 0.0
-            for j in range(columns):
-                weight = theta[m, last + i * stride + j]
-                row = data[j * padded : j * padded + points]
-                for a in range(points):
-                    line[a] += weight * row[a]
-            for a in range(points):
-                line[a] -= data[targets + i * padded + a]
+                moves[m, i, a] = values[i * points + a] - data[targets + i * padded + a]
+                moves[m, outputs + i, a] = 0.0
 
 
 @compiled()
 def present_readouts(problem: Any, plan: Any, theta: Any, moves: Any, out: Any) -> None:
-    """Fill out (members, size) with the weights at present: those at the start and the moves of the
-    points.
+    """Fill out (members, size) with the weights at present: those at the start and the moves of the points.
+
+    The sum over points of moves times features is the gradient of a network whose residuals are the moves.
     """
-    last = moving_offset(problem, plan)
-    work = aligned(plan[WORK])
+    header, parameters, data, columns = problem
+    points, padded, outputs = header[1], header[2], moves.shape[1] // 2
+    work, values, targets = aligned(plan[WORK]), np.empty(outputs * points), targets_offset(header)
+    shifted, grad = aligned(data.shape[0]), aligned(theta.shape[1])
+    shifted[:] = data
+    last = LAYER + NUMBERS * (header[0] - 1)
+    stride, offset = header[last + 3], header[last + 4]
+    first = columns.shape[1] - stride
     for m in range(theta.shape[0]):
-        header, _, data, columns = moving_part(problem, plan, theta[m], work)
-        points, padded, width, stride = header[1], header[2], header[LAYER + 2], header[LAYER + 3]
-        outputs = header[LAYER]
+        outputs_d(
+            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data,
+            work.ctypes.data, values.ctypes.data,
+        )  # fmt: skip
+        for i in range(outputs):
+            for a in range(points):
+                shifted[targets + i * padded + a] = values[i * points + a] - moves[m, outputs + i, a]
+        gradient((header, parameters, shifted, columns), theta[m], work, grad)
         for k in range(theta.shape[1]):
             out[m, k] = theta[m, k]
         for i in range(outputs):
-            line = moves[m, outputs + i]
-            for j in range(width):
-                total = dot_d(points, line.ctypes.data, data[j * padded :].ctypes.data)
-                out[m, last + i * stride + j] -= columns[MOBILITY, j] * total
+            for j in range(stride):
+                at = offset + i * stride + j
+                out[m, at] -= columns[MOBILITY, first + j] * grad[at]
 
 
 @compiled()
-def residual_step(kernel: Any, chosen: Any, scale: float, moves: Any, picked: Any) -> None:
-    """One step of a batch of points on residuals and coefficients, moves (2 D, P)."""
-    points, outputs = kernel.shape[0], moves.shape[0] // 2
-    for i in range(outputs):
-        r = moves[i]
-        for k in range(chosen.shape[0]):
-            picked[k] = scale * r[chosen[k]]
-        for k in range(chosen.shape[0]):
-            row, amount = kernel[chosen[k]], picked[k]
-            moves[outputs + i, chosen[k]] += amount
-            for b in range(points):
-                r[b] -= amount * row[b]
-
-
-@compiled()
-def run_residuals(problem: Any, plan: Any, numbers: Any, member: int, control: Any, moves: Any) -> Any:
-    """Descent of one member; 0, or 1 + the steps that it did before it diverged."""
-    points, size = moves.shape[1], moves.size // 2
-    kernel = residual_kernel(problem, aligned(plan[WORK]))
+def run_residuals(
+    kernel: Any, plan: Any, numbers: Any, member: int, control: Any, moves: Any, order: Any
+) -> Any:
+    """Descent of one member; 0, or 1 + the steps that it did before it diverged. An epoch is one call of C."""
+    points, size, outputs = moves.shape[1], moves.size // 2, moves.shape[0] // 2
     full = plan[BATCH] == 0
     batch = points if full else plan[BATCH]
     per_epoch = 1 if full else plan[PER_EPOCH]
-    order, taken = np.arange(max(points, per_epoch * batch)), np.empty(batch)
-    epoch = -1
+    shape, scales, picked = np.empty(3, dtype=np.int64), np.empty(2), np.empty(batch)
+    short = points - (per_epoch - 1) * batch
+    scales[0] = numbers[STEP] * batch_shares(numbers, points, batch)[0]
+    scales[1] = numbers[STEP] * batch_shares(numbers, points, max(1, short))[0]
     if control[FIRST_LOSS] < 0.0:
         if diverged(numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)):
             return plan[FIRST] + 1
-    for step in range(plan[FIRST], plan[LAST]):
-        if not full and step // per_epoch != epoch:
-            epoch = step // per_epoch
-            fill_order(plan[KEY], member, plan[BATCH_ORDER], epoch, points, per_epoch * batch, order)
-        at = step % per_epoch * batch
-        stop = at + batch if plan[BATCH_ORDER] == RANDOM else min(at + batch, points)
-        factor, _ = batch_shares(numbers, points, stop - at)
-        residual_step(kernel, order[at:stop], numbers[STEP] * factor, moves, taken)
-        if step % per_epoch == per_epoch - 1:
-            loss = dot_d(size, moves.ctypes.data, moves.ctypes.data)
-            if diverged(numbers, control, loss):
-                return step + 2
+    step = plan[FIRST]
+    while step < plan[LAST]:
+        if not full:
+            fill_order(
+                plan[KEY], member, plan[BATCH_ORDER], step // per_epoch, points, per_epoch * batch, order
+            )
+        at = step % per_epoch
+        steps = min(per_epoch - at, plan[LAST] - step)
+        stop = (at + steps) * batch
+        shape[0], shape[2] = points, batch
+        shape[1] = stop - at * batch if plan[BATCH_ORDER] == RANDOM else min(stop, points) - at * batch
+        for i in range(outputs):
+            residual_steps_d(
+                shape.ctypes.data, order[at * batch :].ctypes.data, kernel.ctypes.data, scales.ctypes.data,
+                moves[i].ctypes.data, moves[outputs + i].ctypes.data, picked.ctypes.data,
+            )  # fmt: skip
+        step += steps
+        if step % per_epoch == 0:
+            if diverged(numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)):
+                return step + 1
     return 0
 
 
 @compiled()
-def advance_residuals(
-    problem: Any, plan: Any, numbers: Any, theta: Any, moves: Any, control: Any, status: Any
-) -> None:
-    """Advance all members that have not diverged; moves (members, 2 D, P), others as in
-    `training_advance`.
-    """
-    work = aligned(plan[WORK])
-    for m in range(theta.shape[0]):
+def advance_residuals(plan: Any, numbers: Any, kernels: Any, moves: Any, control: Any, status: Any) -> None:
+    """Advance all members that have not diverged: kernels (members, P, P), moves (members, 2 D, P)."""
+    order = np.arange(max(moves.shape[2], plan[PER_EPOCH] * plan[BATCH]))
+    for m in range(moves.shape[0]):
         if status[m] == 0:
-            inner = moving_part(problem, plan, theta[m], work)
-            status[m] = run_residuals(inner, plan, numbers, plan[MEMBER] + m, control[m], moves[m])
+            status[m] = run_residuals(
+                kernels[m], plan, numbers, plan[MEMBER] + m, control[m], moves[m], order
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from nnft.analysis.run import Run, open_run
 from nnft.errors import CardError, NumericalError
 from nnft.pipeline.checkpoint import Checkpoints
 from nnft.pipeline.machine import choose_threads, provenance
-from nnft.pipeline.sample import Session, _word
+from nnft.pipeline.sample import SLICE_SECONDS, Session, _word
 from nnft.pipeline.stop import StopFlag
 from nnft.pipeline.target import Start, check_target, make_start, read_card
 from nnft.pipeline.train_engine import TrainEngine
@@ -27,6 +28,8 @@ from nnft.theory.nngp import nngp_kernel
 
 MOST_THEORY_PAIRS = 600
 MOST_STEPS = 1 << 40
+LONGER = 3.0
+"""Seconds of a slice for each second that a call costs by itself."""
 
 
 def train(
@@ -103,6 +106,7 @@ class TrainSession(Session):
 
     _checkpoints = TrainCheckpoints
     threads: int = 1
+    _least: float = 10.0
     say: Callable[[str], None] = staticmethod(lambda remark: None)
 
     def _make_engine(self) -> TrainEngine:
@@ -119,6 +123,19 @@ class TrainSession(Session):
                 "networks_done": earlier.networks_done,
             }
         return TrainEngine(start.spec, start.plan, self.threads, step, stored)
+
+    def _next_slice(self, engine: TrainEngine) -> tuple[int, np.ndarray[Any, Any]]:
+        """Advance by about SLICE_SECONDS, or longer where a call costs more than its steps do."""
+        steps = self._slice
+        begun = time.monotonic()
+        result: tuple[int, np.ndarray[Any, Any]] = self._in_slices(lambda: engine.advance(steps))
+        seconds = time.monotonic() - begun
+        self._sampling += seconds
+        self._least = min(self._least, seconds)
+        wanted = SLICE_SECONDS + LONGER * self._least
+        grown = int(steps * wanted / max(seconds, 1e-6))
+        self._slice = max(1, min(4 * steps, grown))
+        return result
 
     def _most_units(self, engine: TrainEngine) -> int:
         del engine

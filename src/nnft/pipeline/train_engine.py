@@ -44,6 +44,8 @@ class TrainEngine(TrainingState):
         self.exact = ExactPosterior(spec, plan) if self.ensemble is None else None
         if stored is not None:
             restore(self, stored)
+        else:
+            self.wave_networks()  # refuses what does not fit before anything is written
 
     def advance(self, steps: int) -> tuple[int, FloatArray]:
         """Advance the wave by up to `steps` steps; returns first kept network and kept outputs where it

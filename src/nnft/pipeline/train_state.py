@@ -165,6 +165,7 @@ class TrainingState:
         """Return the memory of one network on its way: states and what is recorded of its members."""
         ensemble = self.sampler
         numbers = ensemble.problem.size + ensemble.extra_size()
+        numbers += self.training.train_points**2 if ensemble.dual else 0
         recorded = len(self.draw_steps) * self.drawn_size() + self.training.snapshot_count * self.seen_size()
         return 8 * self.members * (numbers + recorded)
 

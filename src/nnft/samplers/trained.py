@@ -7,7 +7,7 @@ the training alone, so that waves may be of any size.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,10 @@ class Wave:
     control : ndarray of float64, shape (members, CONTROLS)
     status : ndarray of int64, shape (members,)
         0, or 1 + the step at which a member diverged.
+    kernels : ndarray of float64, shape (members, P, P), or None
+        Of the frozen features, while the readout moves in the variables of the points.
+    present : tuple, optional
+        A step and the weights at that step, where `theta` holds those at the start.
     """
 
     first: int
@@ -110,7 +114,9 @@ class Wave:
     control: FloatArray
     status: IntArray
     step: int = 0
-    time: float = field(default=0.0)
+    time: float = 0.0
+    kernels: FloatArray | None = None
+    present: tuple[int, FloatArray] | None = None
 
     @property
     def alive(self) -> npt.NDArray[np.bool_]:
@@ -251,12 +257,23 @@ class TrainedEnsemble:
         return wave
 
     def _advance(self, wave: Wave, plan: IntArray, numbers: FloatArray) -> None:
-        kernel: Callable[..., None] = ALGORITHMS[self.schedule.algorithm]
-        extra = wave.extra
         if self.dual:
-            kernel, extra = training_residuals.advance_residuals, self._moves(wave)
-        arrays = (wave.theta, extra, wave.control, wave.status)
+            arrays = (self._kernels_of(wave), self._moves(wave), wave.control, wave.status)
+            self._share(wave, plan, training_residuals.advance_residuals, (None, numbers), arrays)
+            return
+        arrays = (wave.theta, wave.extra, wave.control, wave.status)
+        kernel = ALGORITHMS[self.schedule.algorithm]
         self._share(wave, plan, kernel, (self.problem.arrays, None, numbers), arrays)
+
+    def _kernels_of(self, wave: Wave) -> FloatArray:
+        """Return K of the frozen features of every member; kept with the wave, in no file."""
+        if wave.kernels is None:
+            points = len(self.problem.inputs)
+            wave.kernels = np.empty((len(wave.theta), points, points))
+            arrays = (wave.theta, wave.kernels)
+            plan = self._plan(0, 0)
+            self._share(wave, plan, training_residuals.residual_kernels, (self.problem.arrays, None), arrays)
+        return wave.kernels
 
     def advance(self, wave: Wave, step: int) -> None:
         """Advance a wave to a step (not for the gradient flow)."""
@@ -279,15 +296,12 @@ class TrainedEnsemble:
         """Return the present weights of all members, shape (members, size); see `TrainingProblem.layers`."""
         if not self.dual:
             return wave.theta
-        out = on_cache_lines(wave.theta)
-        self._share(
-            wave,
-            self._plan(wave.step, wave.step),
-            training_residuals.present_readouts,
-            (self.problem.arrays, None),
-            (wave.theta, self._moves(wave), out),
-        )
-        return out
+        if wave.present is None or wave.present[0] != wave.step:
+            out = on_cache_lines(wave.theta)
+            plan, arrays = self._plan(wave.step, wave.step), (wave.theta, self._moves(wave), out)
+            self._share(wave, plan, training_residuals.present_readouts, (self.problem.arrays, None), arrays)
+            wave.present = wave.step, out
+        return wave.present[1]
 
     def observe(self, wave: Wave) -> tuple[FloatArray, FloatArray]:
         """Return outputs on the mesh (members, E) and scalars (members, 3 + 2 L).

@@ -64,6 +64,8 @@ typedef struct {
                        double *work, double *out);
     void (*noisy_step_d)(const int64_t *where, const double *numbers, const double *columns, const double *gradient,
                          double *theta);
+    void (*residual_steps_d)(const int64_t *shape, const int64_t *order, const double *kernel, const double *scales,
+                             double *residuals, double *moves, double *picked);
     double (*dot_d)(int64_t count, const double *left, const double *right);
     double (*weighted_square_d)(int64_t rows, int64_t stride, const double *weight, const double *data);
     /* upper factor of a P x P kernel (full rows), zero rows where the pivot vanishes */

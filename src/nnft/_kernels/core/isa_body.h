@@ -74,6 +74,7 @@ const nnft_core_table NNFT_CORE_TABLE = {
     .kernels_d = nnft_kernels_d,
     .features_d = nnft_features_d,
     .noisy_step_d = nnft_noisy_step_d,
+    .residual_steps_d = nnft_residual_steps_d,
     .dot_d = nnft_dot_d,
     .weighted_square_d = nnft_weighted_square_d,
 };

@@ -291,3 +291,26 @@ static void FN(nnft_noisy_step)(const int64_t *where, const double *numbers, con
         }
     }
 }
+
+/* Descent of a readout in the variables of the points: order[0 .. count-1] in batches (the last may be short), each
+ * of which moves the residuals r (P) by -scale * sum over its points of r_mu K[mu], and adds scale * r_mu to
+ * moves[mu]. picked: room for one batch. */
+static void FN(nnft_residual_steps)(const int64_t *shape, const int64_t *order, const REAL *kernel, const REAL *scales,
+                                    REAL *r, REAL *moves, REAL *picked)
+{
+    const int64_t points = shape[0], count = shape[1], batch = shape[2];
+    for (int64_t first = 0; first < count; first += batch) {
+        int64_t taken = count - first < batch ? count - first : batch;
+        REAL scale = taken < batch ? scales[1] : scales[0];
+        for (int64_t k = 0; k < taken; k++) picked[k] = scale * r[order[first + k]];
+        for (int64_t k = 0; k < taken; k++) {
+            const REAL *row = kernel + order[first + k] * points;
+            const VR amount = R_(set)(picked[k]);
+            int64_t b = 0;
+            moves[order[first + k]] += picked[k];
+            for (; b + VR_LANES <= points; b += VR_LANES)
+                R_(store)(r + b, R_(fnma)(amount, R_(load)(row + b), R_(load)(r + b)));
+            for (; b < points; b++) r[b] -= picked[k] * row[b];
+        }
+    }
+}
