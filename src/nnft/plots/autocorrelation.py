@@ -11,8 +11,7 @@ from nnft.analysis.chain_statistics import autocorrelation_time
 from nnft.plots.scales import FloatArray
 
 FEWEST_LAGS = 10
-MOST_LAGS = 200
-WINDOWS = 2.5
+WINDOWS = 2.0
 """Lags up to this many times the window of the sum are kept."""
 
 FEWEST_NETWORKS = 4
@@ -79,8 +78,8 @@ def autocorrelation(values: FloatArray, shared_target: bool) -> Autocorrelation 
     if np.abs(deviations).max() <= rounding:
         return None
     time = autocorrelation_time(deviations.reshape(-1, draws))
-    lags = min(draws, max(FEWEST_LAGS, int(WINDOWS * time.window)) + 1, MOST_LAGS)
-    gamma = _autocovariances(deviations, max(lags, min(draws, time.window + 1)))
+    lags = min(draws, max(FEWEST_LAGS, int(WINDOWS * time.window)) + 1)
+    gamma = _autocovariances(deviations)[:, :lags]
     per_mean = chains * draws * (networks if shared_target else 1)
     total = gamma.mean(axis=0)
     area = total[0] + 2.0 * total[1 : time.window + 1].sum()
@@ -94,13 +93,17 @@ def autocorrelation(values: FloatArray, shared_target: bool) -> Autocorrelation 
     error = spread / (total[0] * math.sqrt(networks)) + np.zeros(len(function))
     scatter = max(0.0, time.window + 0.5 - tau) / (networks * chains * draws)
     tau_error = 2.0 * abs(tau) * math.sqrt(scatter)
-    return Autocorrelation(function[:lags], error[:lags], tau, tau_error, time.window, time.reliable)
+    return Autocorrelation(function, error, tau, tau_error, time.window, time.reliable)
 
 
-def _autocovariances(deviations: FloatArray, lags: int) -> FloatArray:
-    """Return the autocovariance of every network, averaged over its chains, shape (networks, lags)."""
-    draws = deviations.shape[2]
-    columns = [
-        (deviations[:, :, : draws - lag] * deviations[:, :, lag:]).mean(axis=(1, 2)) for lag in range(lags)
-    ]
-    return np.stack(columns, axis=1)
+def _autocovariances(deviations: FloatArray) -> FloatArray:
+    """Return the autocovariance of every network, averaged over its chains, shape (networks, draws)."""
+    networks, chains, draws = deviations.shape
+    size = 1 << (2 * draws - 1).bit_length()
+    found = np.empty((networks, draws))
+    for place, network in enumerate(deviations):
+        spectrum = np.fft.rfft(network, n=size, axis=1)
+        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+        found[place] = np.fft.irfft(power, n=size)[:draws]
+    found /= chains * np.arange(draws, 0, -1)
+    return found

@@ -78,7 +78,9 @@ def spread_band(series: Series, logarithmic: bool = False) -> tuple[FloatArray, 
         return np.where(series.value > 0.0, series.value**2 / high, np.nan), high
 
 
-def draw_spread(axes: Axes, moments: Moments, series: Series, *, colour: str, logarithmic: bool = False) -> None:
+def draw_spread(
+    axes: Axes, moments: Moments, series: Series, *, colour: str, logarithmic: bool = False
+) -> None:
     """Draw `spread_band` in a pale colour."""
     low, high = spread_band(series, logarithmic)
     axes.fill_between(moments.values, low, high, color=colour, alpha=0.15, linewidth=0.0, zorder=1)
@@ -95,7 +97,7 @@ def moment_axis(axes: Axes, moments: Moments, *, label: bool = True) -> None:
     if scale.kind == "symlog":
         low, high = -0.2 * scale.threshold, 1.4 * float(values.max())
         decades = scale.threshold * 10.0 ** np.arange(math.log10(high / scale.threshold))
-        axes.xaxis.set_minor_locator(FixedLocator((decades[:, None] * np.arange(2, 10)).ravel()))
+        axes.xaxis.set_minor_locator(FixedLocator((decades[:, None] * np.arange(2, 10)).ravel().tolist()))
     axes.set_xlim(low, high)
     if label:
         axes.set_xlabel(LABELS[moments.kind])

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 
 MOST_OBSERVABLES = 8
 MOST_MEMBERS = 4
-PANEL = 1.25
+MOST_BLOCKS = 40
+"""Times at which the mean over networks is drawn; of longer chains it is that of blocks of draws."""
+
+FEWEST_NETWORKS = 4
+MOST_MARKERS = 60
+RHO = r"$\rho(t)$"
+PANEL = 1.3
 """Inches: height of the panels of one observable."""
 
 
@@ -107,16 +113,18 @@ def chains_figure(chains: Chains) -> Figure:
     blocks, numbers = _blocks(chains)
     names = chains.names[:MOST_OBSERVABLES]
     figure = Figure(figsize=(WIDTH, PANEL * len(names) + 1.3), layout="constrained")
-    panels = figure.subplots(len(names), 2, sharex="col", squeeze=False, width_ratios=(1.7, 1.0))
+    panels = figure.subplots(len(names), 2, squeeze=False, width_ratios=(1.7, 1.0))
     unreliable = False
     for row, name in enumerate(names):
         draw_traces(panels[row, 0], chains.steps, blocks[..., row], numbers)
+        panels[row, 0].tick_params(labelbottom=row == len(names) - 1)
         panels[row, 0].set_ylabel(observable_label(name))
         found = autocorrelation(blocks[..., row], chains.shared_target)
         draw_autocorrelation(panels[row, 1], found)
         unreliable |= found is not None and not found.reliable
     figure.align_ylabels(panels[:, 0])
-    panels[0, 0].set_title("traces, and mean over networks with its error")
+    beside = ", and mean over networks with its error" if len(numbers) >= FEWEST_NETWORKS else ""
+    panels[0, 0].set_title(f"traces{beside}")
     panels[0, 1].set_title(r"autocorrelation $\rho(t)$")
     panels[-1, 0].set_xlabel("step")
     thinning = int(chains.steps[1] - chains.steps[0])
@@ -130,13 +138,13 @@ def _blocks(chains: Chains) -> tuple[FloatArray, npt.NDArray[np.intp]]:
     members, draws, observables = chains.values.shape
     if draws < FEWEST_DRAWS:
         raise UsageError(
-            f"too few draws for a picture of chains: got {draws} a chain; take {FEWEST_DRAWS} or more (training.draws)"
+            f"too few draws for a picture in training.draws: got {draws}; take {FEWEST_DRAWS} or more"
         )
     blocks = chains.values.reshape(members // chains.chains, chains.chains, draws, observables)
     finite = np.flatnonzero(np.isfinite(blocks).all(axis=(1, 2, 3)))
     if not len(finite):
         raise UsageError(
-            f"no chain to draw in {shorten(chains.source)}: got {members} members, none with finite values only"
+            f"no chain to draw in {shorten(chains.source)}: got {members} members, none finite throughout"
         )
     return blocks[finite], finite
 
@@ -171,26 +179,32 @@ def draw_traces(
     for network, chain in shown_members(networks, chains):
         label = f"network {numbers[network]}" + (f", chain {chain}" if chains > 1 else "")
         axes.plot(
-            steps, values[network, chain], color=COLOURS[network], linewidth=0.7, alpha=0.75 if chain == 0 else 0.4,
-            label=label, rasterized=rasterized, gid=f"trace-{network}-{chain}",
+            steps, values[network, chain], color=COLOURS[network], linewidth=0.7, label=label,
+            alpha=0.75 if chain == 0 else 0.4, rasterized=rasterized, gid=f"trace-{network}-{chain}",
         )  # fmt: skip
-    if networks > 1:
-        series = values.mean(axis=1)
-        mean, error = series.mean(axis=0), series.std(axis=0, ddof=1) / np.sqrt(networks)
-        axes.fill_between(
-            steps,
-            mean - error,
-            mean + error,
-            color=BLACK,
-            alpha=0.3,
-            linewidth=0.0,
-            zorder=3,
-            rasterized=rasterized,
-        )
-        axes.plot(
-            steps, mean, color=BLACK, linewidth=1.1, zorder=4, label=f"mean of {networks} networks",
-            rasterized=rasterized,
-        )  # fmt: skip
+    if networks >= FEWEST_NETWORKS:
+        when, mean, error = mean_over_networks(steps, values)
+        axes.fill_between(when, mean - error, mean + error, color=BLACK, alpha=0.3, linewidth=0.0, zorder=3)
+        axes.plot(when, mean, color=BLACK, linewidth=1.1, zorder=4, label=f"mean of {networks} networks")
+
+
+def mean_over_networks(
+    steps: npt.NDArray[np.integer], values: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return steps, mean over networks and its standard error, in up to 40 blocks of draws.
+
+    Parameters
+    ----------
+    steps : ndarray, shape (draws,)
+    values : ndarray of float64, shape (networks, chains, draws)
+    """
+    draws = values.shape[2]
+    length = -(-draws // MOST_BLOCKS)
+    starts = np.arange(0, draws, length)
+    sizes = np.diff(np.append(starts, draws))
+    series = np.add.reduceat(values.mean(axis=1), starts, axis=1) / sizes
+    error = series.std(axis=0, ddof=1) / np.sqrt(len(series))
+    return np.add.reduceat(steps.astype(np.float64), starts) / sizes, series.mean(axis=0), error
 
 
 def draw_autocorrelation(axes: Axes, found: Autocorrelation | None) -> None:
@@ -204,7 +218,8 @@ def draw_autocorrelation(axes: Axes, found: Autocorrelation | None) -> None:
     axes.fill_between(
         lags, found.function - error, found.function + error, color=BLUE, alpha=0.25, linewidth=0.0
     )
-    axes.plot(lags, found.function, color=BLUE, marker=".", markersize=3.5, linewidth=0.9, label=r"$\rho(t)$")
+    marker = "." if len(lags) <= MOST_MARKERS else ""
+    axes.plot(lags, found.function, color=BLUE, marker=marker, markersize=3.5, linewidth=0.9, label=RHO)
     if found.decay_time > 0.0:
         fine = np.linspace(0.0, lags[-1], 200)
         axes.plot(
@@ -212,11 +227,12 @@ def draw_autocorrelation(axes: Axes, found: Autocorrelation | None) -> None:
             label=r"$\exp(-t/s)$ with the same $\tau$",
         )  # fmt: skip
     axes.axvline(found.window, color=GREY, linewidth=0.8, linestyle=":", label="end of the sum for $\\tau$")
-    axes.set_ylim(min(-0.25, float((found.function - error).min()) - 0.05), 1.08)
+    low, high = float((found.function - error).min()), float((found.function + error).max())
+    axes.set_ylim(min(-0.25, low - 0.05), max(1.0, high) + 0.3)
     text = rf"$\tau$ = {number_with_error(found.tau, found.tau_error, not found.reliable)} draws"
     axes.annotate(
-        text, (1.0, 1.0), (-2.0, -2.0), xycoords="axes fraction", textcoords="offset points", ha="right", va="top",
-        fontsize=8.0, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        text, (1.0, 1.0), (-2.0, -2.0), xycoords="axes fraction", textcoords="offset points", ha="right",
+        va="top", fontsize=8.0, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
     )  # fmt: skip
 
 

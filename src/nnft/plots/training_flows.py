@@ -21,9 +21,18 @@ from nnft.plots.style import (
     exclamation_mark,
     house_style,
     label_text,
+    note,
     zero_line,
 )
-from nnft.plots.training_axis import Moments, Series, draw_series, draw_spread, moment_axis, spread_band, value_axis
+from nnft.plots.training_axis import (
+    Moments,
+    Series,
+    draw_series,
+    draw_spread,
+    moment_axis,
+    spread_band,
+    value_axis,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,8 +155,8 @@ def flows_figure(curves: FlowCurves) -> Figure:
         moment_axis(axes, curves.moments)
     if unreliable:
         figure.legend(handles=[exclamation_mark()], loc="outside lower center")
-    if curves.source:
-        figure.suptitle(label_text(curves.source, 60), fontsize=9.0)
+    legends = "numbers are those of the input points"
+    figure.suptitle(f"{label_text(curves.source, 60)}: {legends}" if curves.source else legends, fontsize=9.0)
     return figure
 
 
@@ -210,6 +219,8 @@ def draw_movements(axes: Axes, curves: FlowCurves) -> None:
             draw_spread(axes, curves.moments, series, colour=colour)
             draw_series(axes, curves.moments, series, colour=colour, label=label, name=name, fmt=marker)
             shown.append(series)
+    if not any((one.value > 0.0).any() for one in shown):
+        note(axes, "the kernels stay as they are")
     top = max(float(np.nanmax(spread_band(one)[1])) for one in shown)
     axes.set_ylim(0.0, 1.06 * top or 1.0)
     axes.set_ylabel("relative movement\n" + r"$|K(t) - K(0)| / |K(0)|$")

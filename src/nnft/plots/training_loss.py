@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,21 +29,21 @@ SETS = (("train", "training error", BLUE, "o"), ("test", "test error", ORANGE, "
 
 @dataclass(frozen=True, eq=False)
 class LossTheory:
-    """What theory says on the training error.
+    """What theory says on the errors.
 
     Attributes
     ----------
-    moments : ndarray of float64, shape (T,)
-        Steps or times, as those of the picture; empty for one value at all times.
-    train_error : ndarray of float64, shape (T,) or (1,)
-        Expected squared error per target.
+    errors : mapping of str to ndarray of float64, shape (S,) or (1,)
+        For "train" and "test" the expected squared error per target, at the moments of the picture.
     name : str
         What the legend calls it, such as "infinite width".
+    steady : bool
+        Whether it holds for the draws of a sampler: one number for all of them.
     """
 
-    moments: FloatArray
-    train_error: FloatArray
+    errors: Mapping[str, FloatArray]
     name: str
+    steady: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,7 @@ def loss_figure(curves: LossCurves) -> Figure:
             )
     _draw_averages(axes, curves)
     _draw_theory(axes, curves)
+    low, high = _with_theory(curves, low, high)
     low, high = _draw_levels(axes, curves, low, high)
     axes.set_yscale("log", nonpositive="clip")
     axes.set_ylim(low / 1.3, 1.3 * high)
@@ -182,12 +183,26 @@ def _draw_theory(axes: Axes, curves: LossCurves) -> None:
     theory = curves.theory
     if theory is None:
         return
-    style: dict[str, Any] = {"color": BLACK, "linewidth": 1.2, "linestyle": "--", "zorder": 4}
     label = label_text(theory.name, 50)
-    if len(theory.moments):
-        axes.plot(theory.moments, theory.train_error, label=label, gid="theory", **style)
-    else:
-        axes.axhline(float(theory.train_error[0]), label=label, gid="theory", **style)
+    for key, *_ in SETS:
+        if key not in theory.errors or _series(curves, key) is None:
+            continue
+        when, errors = curves.moments.values, theory.errors[key]
+        if theory.steady:
+            when, errors = np.array(curves.draws or (when[0], when[-1])), np.repeat(errors, 2)
+        axes.plot(
+            when, errors, color=BLACK, linewidth=1.2, linestyle="--", zorder=4, label=label,
+            gid=f"{key}-theory",
+        )  # fmt: skip
+        label = ""
+
+
+def _with_theory(curves: LossCurves, low: float, high: float) -> tuple[float, float]:
+    """Return the range that holds the theory as well, as far as it is near."""
+    errors = () if curves.theory is None else curves.theory.errors.values()
+    values = np.concatenate([np.zeros(0), *errors])
+    values = np.clip(values[np.isfinite(values)], low / NEAR, high * NEAR)
+    return float(min([low, *values])), float(max([high, *values]))
 
 
 def _draw_levels(axes: Axes, curves: LossCurves, low: float, high: float) -> tuple[float, float]:

@@ -33,6 +33,7 @@ SHIFT = 0.16
 """Of input points drawn one by one: estimates to the left of their number, theory to the right."""
 
 MOST_ERROR_BARS = 60
+WIDTH_LABEL = r"$\pm$ one standard deviation"
 
 
 class Predictor(Protocol):
@@ -166,7 +167,8 @@ def _width(variance: FloatArray) -> FloatArray:
 
 
 def _theory_label(predictor: Predictor) -> str:
-    return label_text(predictor.theory_name or "theory", 50)
+    name = label_text(predictor.theory_name or "theory", 40)
+    return name if predictor.theory_variance is None else f"{name} {WIDTH_LABEL}"
 
 
 def draw_curves(axes: Axes, predictor: Predictor) -> None:
@@ -175,7 +177,7 @@ def draw_curves(axes: Axes, predictor: Predictor) -> None:
     mean, width = predictor.mean[order], _width(predictor.variance)[order]
     axes.fill_between(
         x[order], mean - width, mean + width, color=BLUE, alpha=0.18, linewidth=0.0,
-        label="estimate $\\pm$ one standard deviation",
+        label=f"estimate {WIDTH_LABEL}",
     )  # fmt: skip
     axes.plot(x[order], mean, color=BLUE, linewidth=1.0)
     every = max(1, -(-len(x) // MOST_ERROR_BARS))
@@ -196,8 +198,8 @@ def draw_curves(axes: Axes, predictor: Predictor) -> None:
                 axes.plot(x[order], edge, color=BLACK, linewidth=0.8, linestyle=":", zorder=4)
     axes.plot(
         predictor.train_inputs[:, 0], _targets(predictor), linestyle="", marker="o", markersize=5.0,
-        markerfacecolor="none", markeredgecolor=ORANGE, markeredgewidth=1.3, zorder=5, label="training points",
-        gid="training",
+        markerfacecolor="none", markeredgecolor=ORANGE, markeredgewidth=1.3, zorder=5,
+        label="training points", gid="training",
     )  # fmt: skip
 
 
@@ -215,11 +217,11 @@ def draw_points(axes: Axes, predictor: Predictor) -> None:
     thick = max(1.5, min(7.0, 220.0 / len(x)))
     axes.vlines(
         left, predictor.mean - _width(predictor.variance), predictor.mean + _width(predictor.variance),
-        color=BLUE, alpha=0.25, linewidth=thick, label="estimate $\\pm$ one standard deviation",
+        color=BLUE, alpha=0.25, linewidth=thick, label=f"estimate {WIDTH_LABEL}",
     )  # fmt: skip
     error_bars(
-        axes, left, predictor.mean, np.nan_to_num(predictor.mean_stderr), color=BLUE, label="mean with its error",
-        name="estimates", elinewidth=1.2,
+        axes, left, predictor.mean, np.nan_to_num(predictor.mean_stderr), color=BLUE,
+        label="mean with its error", name="estimates", elinewidth=1.2,
     )  # fmt: skip
     if predictor.theory_mean is not None:
         reach = None if predictor.theory_variance is None else _width(predictor.theory_variance)
@@ -241,8 +243,8 @@ def _draw_coinciding_targets(axes: Axes, predictor: Predictor) -> None:
     if found:
         places, targets = zip(*found, strict=True)
         axes.plot(
-            places, targets, linestyle="", marker="x", markersize=6.0, markeredgewidth=1.5, color=ORANGE, zorder=5,
-            label="training target", gid="training",
+            places, targets, linestyle="", marker="x", markersize=6.0, markeredgewidth=1.5, color=ORANGE,
+            zorder=5, label="training target", gid="training",
         )  # fmt: skip
 
 
@@ -277,4 +279,4 @@ def draw_pulls(axes: Axes, predictor: Predictor) -> None:
         largest = max(largest, float(np.abs(pulls[np.isfinite(pulls)]).max(initial=0.0)))
     axes.set_ylim(-1.15 * largest, 1.15 * largest)
     axes.set_ylabel("pull: (estimate $-$\ntheory) / error")
-    axes.legend(loc="upper right", ncols=2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
