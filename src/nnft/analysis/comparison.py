@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnft.analysis.comparison_table import Row, Table, compare_number, compare_table
+from nnft.analysis.comparison_verdict import verdict
 from nnft.analysis.identities import identities
 from nnft.analysis.trained_law import Law, Prediction
 from nnft.analysis.trained_run import TrainedRun
@@ -61,6 +62,8 @@ class Comparison:
         The theories, the best one first; columns of all tables are in this order.
     reason : str
         Why there is no theory.
+    verdicts : tuple of str
+        What the numbers at the end say of each theory.
     final : Stage
         At the end, or of the draws.
     flow : tuple of Stage
@@ -77,6 +80,7 @@ class Comparison:
     diverged: int
     predictions: tuple[Prediction, ...]
     reason: str
+    verdicts: tuple[str, ...]
     final: Stage
     flow: tuple[Stage, ...]
     identities: tuple[Row, ...]
@@ -162,6 +166,10 @@ def compare(trained: TrainedRun) -> Comparison:
         diverged=trained.diverged,
         predictions=predictions,
         reason=found.reason,
+        verdicts=tuple(
+            verdict(place, prediction, final.tables, final.numbers)
+            for place, prediction in enumerate(predictions)
+        ),
         final=final,
         flow=tuple(stages),
         identities=identities(trained),

@@ -44,7 +44,7 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
         "diverged": found.diverged,
         "bins": int(np.count_nonzero(trained.run.estimator.counts)),
         "points": found.points.tolist(),
-        "theories": [_theory(prediction) for prediction in found.predictions],
+        "theories": [_theory(*pair) for pair in zip(found.predictions, found.verdicts, strict=True)],
         "reason": found.reason,
         "final": _stage(found.final),
         "flow": [_stage(stage) for stage in found.flow],
@@ -52,9 +52,9 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _theory(prediction: Prediction) -> dict[str, Any]:
+def _theory(prediction: Prediction, verdict: str) -> dict[str, Any]:
     names = ("name", "validity", "exact", "departure")
-    return {name: getattr(prediction, name) for name in names}
+    return {name: getattr(prediction, name) for name in names} | {"verdict": verdict}
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
@@ -100,6 +100,7 @@ def _row(row: Row) -> dict[str, Any]:
         "stderr": plain(row.stderr),
         "theory": [plain(value) for value in row.theory],
         "pull": [plain(value) for value in row.pull],
+        "departure": [plain(value) for value in row.departure],
         "note": row.note,
     }
 

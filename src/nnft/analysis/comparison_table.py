@@ -69,6 +69,8 @@ class Row:
     value, stderr : float
     theory, pull : tuple of float or None
         One for each theory; None where it says nothing.
+    departure : tuple of float or None
+        Expected size of what each theory leaves out; None where it is unknown.
     note : str
     """
 
@@ -77,6 +79,7 @@ class Row:
     stderr: float
     theory: tuple[float | None, ...]
     pull: tuple[float | None, ...]
+    departure: tuple[float | None, ...] = ()
     note: str = ""
 
 
@@ -123,7 +126,8 @@ def compare_number(
     found = observables.result(name)
     value, stderr = float(found.mean[place]), float(found.stderr[place])
     theory = tuple(None if law is None else law.numbers.get(name) for law in laws)
-    return Row(name, value, stderr, theory, tuple(number_pull(value, stderr, t) for t in theory))
+    departure = tuple(None if law is None else law.number_departures.get(name) for law in laws)
+    return Row(name, value, stderr, theory, tuple(number_pull(value, stderr, t) for t in theory), departure)
 
 
 def number_pull(value: float, stderr: float, theory: float | None) -> float | None:

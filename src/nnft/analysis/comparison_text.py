@@ -55,6 +55,8 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
         lines.append(f"{label}  {theory['name']}: {theory['validity']}")
         if theory["departure"]:
             lines.append(f"          departure expected: {theory['departure']}")
+        if theory["verdict"]:
+            lines.append(f"          {theory['verdict']}")
     if record["reason"]:
         lines.append(f"theory    none: {record['reason']}")
     return lines

@@ -42,7 +42,7 @@ def identities(trained: TrainedRun) -> tuple[Row, ...]:
 def _number(observables: ObservableEstimator, name: str, theory: float, note: str) -> Row:
     found = observables.result(name)
     value, stderr = float(found.mean[0]), float(found.stderr[0])
-    return Row(name, value, stderr, (theory,), (number_pull(value, stderr, theory),), note)
+    return Row(name, value, stderr, (theory,), (number_pull(value, stderr, theory),), note=note)
 
 
 def _balance(trained: TrainedRun, observables: ObservableEstimator, layer: int, note: str) -> Row:
@@ -53,4 +53,4 @@ def _balance(trained: TrainedRun, observables: ObservableEstimator, layer: int, 
     found = type(here)(values, here.bin_counts, here.n_networks)
     value, stderr = float(found.value[0]), float(found.stderr()[0])
     name = f"excess_of_layer_{layer}_over_layer_{layer + 1}"
-    return Row(name, value, stderr, (0.0,), (number_pull(value, stderr, 0.0),), note)
+    return Row(name, value, stderr, (0.0,), (number_pull(value, stderr, 0.0),), note=note)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nnft.analysis.trained_departure import with_rough_departure
 from nnft.analysis.trained_kernels import JointKernels
 from nnft.analysis.trained_law import Law, Prediction, gaussian_law
+from nnft.theory.gaussian_process import kernel_eigenvalues
 from nnft.theory.linearised import linearised_descent, linearised_flow
 from nnft.theory.wide_readout import readout_ensemble, readout_model
 
@@ -45,6 +47,12 @@ def as_prediction(joint: JointKernels, name: str, validity: str, found: Sequence
     return Prediction(name, validity, not joint.trained.widths, found[-1], tuple(found[:-1]))
 
 
+def learned_modes(joint: JointKernels, times: Sequence[float]) -> list[float]:
+    """Return how many modes of the tangent kernel are learned after every flow time."""
+    values, _ = kernel_eigenvalues(joint.tangent[: joint.train, : joint.train])
+    return [float(-np.expm1(-joint.trained.rate * values * time).sum()) for time in times]
+
+
 def descent(joint: JointKernels) -> Prediction:
     """Return the law of gradient descent or flow whose tangent kernel stays constant."""
     trained = joint.trained
@@ -58,7 +66,14 @@ def descent(joint: JointKernels) -> Prediction:
         steps = [int(step) for step in moments(joint)]
         found = linearised_descent(*kernels, steps, float(trained.training["step"]), trained.rate)
         name = "linearised descent"
-    return as_prediction(joint, name, WIDE, laws(joint, found))
+    return _on_the_way(joint, as_prediction(joint, name, WIDE, laws(joint, found)))
+
+
+def _on_the_way(joint: JointKernels, prediction: Prediction) -> Prediction:
+    when = moments(joint)
+    if joint.trained.algorithm != "gradient-flow":
+        when = [float(joint.trained.training["step"]) * count for count in when]
+    return with_rough_departure(joint, prediction, learned_modes(joint, when))
 
 
 def linear_readout(joint: JointKernels) -> tuple[LinearModel, FloatArray]:
@@ -86,7 +101,7 @@ def readout_descent(joint: JointKernels) -> Prediction:
     else:
         states = [model.descent(int(step), float(trained.training["step"])) for step in when]
     found = laws(joint, readout_ensemble(model, evaluation, when, states))
-    return as_prediction(joint, "descent of the readout", WIDE, found)
+    return _on_the_way(joint, as_prediction(joint, "descent of the readout", WIDE, found))
 
 
 def readout_langevin(joint: JointKernels) -> Prediction:

@@ -12,7 +12,7 @@ from nnft.analysis.trained_kernels import JointKernels
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.integer]
-Cumulants = Callable[[int, IndexArray], FloatArray]
+Cumulants = Callable[[int, IndexArray], FloatArray | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,8 @@ class Law:
         Returns them for an order and points, shape (m, order).
     mean_departure, covariance_departure : ndarray or None
         Expected size of what the theory leaves out.
+    number_departures : mapping of str to float
+        The same of the numbers, where it is known.
     """
 
     mean: FloatArray
@@ -40,6 +42,7 @@ class Law:
     higher: Cumulants | None = None
     mean_departure: FloatArray | None = None
     covariance_departure: FloatArray | None = None
+    number_departures: Mapping[str, float] = field(default_factory=dict)
 
     def values(self, order: int, indices: IndexArray) -> FloatArray | None:
         """Return connected correlators at points (m, order), or None where the theory has none."""

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnft.analysis.trained_departure import with_shift
 from nnft.analysis.trained_dynamics import readout_langevin
 from nnft.analysis.trained_kernels import JointKernels
 from nnft.analysis.trained_law import Law, Prediction, gaussian_law
+from nnft.analysis.trained_step_bias import continuum, with_step_bias
 from nnft.theory.deep_linear_posterior import DeepLinearPosterior, deep_linear_posterior
 from nnft.theory.gaussian_process import posterior
 from nnft.theory.kernel_scaling import kernel_scaling
@@ -27,9 +29,11 @@ def posterior_predictions(joint: JointKernels) -> list[Prediction]:
         Of a run that samples the posterior of all layers or of the readout.
     """
     trained = joint.trained
-    found = [gaussian_process(joint)]
+    found = gaussian_process(joint)
     if trained.readout_only and trained.algorithm == "langevin" and not trained.conditional:
-        found.insert(0, readout_langevin(joint))
+        found = [_like(readout_langevin(joint), found[0]), continuum(found[0])]
+    elif trained.algorithm == "langevin" and not trained.conditional:
+        found = with_step_bias(joint, found)
     if trained.every_layer and trained.widths and trained.sizes[-1] == 1:
         if deep_linear(joint):
             found.insert(0, exact_linear(joint))
@@ -52,8 +56,22 @@ def _snapshots(joint: JointKernels, final: Law) -> tuple[Law | None, ...]:
     return tuple(prior if step == 0 else final if step >= burn_in else None for step in trained.steps)
 
 
-def gaussian_process(joint: JointKernels) -> Prediction:
-    """Return regression with the infinite-width kernel."""
+def _like(prediction: Prediction, process: Prediction) -> Prediction:
+    """Give the readout under Langevin dynamics the departure that the process has from the widths."""
+    law, known = prediction.final, process.final
+    if law is None or known is None:
+        return prediction
+    final = replace(
+        law,
+        mean_departure=known.mean_departure,
+        covariance_departure=known.covariance_departure,
+        number_departures=known.number_departures,
+    )
+    return replace(prediction, final=final, departure=process.departure)
+
+
+def gaussian_process(joint: JointKernels) -> list[Prediction]:
+    """Return regression with the infinite-width kernel, and its first order in 1/width where affordable."""
     trained = joint.trained
     outputs = slice(None)
     if trained.algorithm == "exact":
@@ -62,8 +80,10 @@ def gaussian_process(joint: JointKernels) -> Prediction:
     final = gaussian_law(joint, found.mean, found.covariance, found.train_loss, outputs)
     if not trained.widths:
         validity = "exact: a linear model has no hidden layer"
-        return Prediction("gaussian process", validity, True, final, _snapshots(joint, final))
-    return Prediction("gaussian process", PROCESS, False, final, _snapshots(joint, final))
+        return [Prediction("gaussian process", validity, True, final, _snapshots(joint, final))]
+    process = Prediction("gaussian process", PROCESS, False, final, _snapshots(joint, final))
+    column = trained.observe if outputs == slice(None) else 0
+    return with_shift(joint, process, np.concatenate([found.train_mean, found.mean])[:, column])
 
 
 def exact_linear(joint: JointKernels) -> Prediction:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nnft.analysis.trained_dynamics import WIDE, as_prediction, linear_readout, moments
+from nnft.analysis.trained_departure import with_rough_departure
+from nnft.analysis.trained_dynamics import WIDE, as_prediction, learned_modes, linear_readout, moments
 from nnft.analysis.trained_kernels import JointKernels
 from nnft.analysis.trained_law import Law, Prediction, gaussian_law
 from nnft.analysis.trained_run import TrainedRun
@@ -45,7 +46,10 @@ def stochastic_descent(trained: TrainedRun) -> Prediction:
     steps = [int(step) for step in moments(joint)]
     states = advance(descent, steps, float(training["step"]), int(training["batch_size"]), training["loss"])
     found: list[Law | None] = [_law(joint, descent, state, evaluation) for state in states]
-    return as_prediction(joint, "stochastic descent", WIDE, found)
+    share = 1.0 if training["mean_loss"] else int(training["batch_size"]) / joint.train
+    times = [float(training["step"]) * share * count for count in steps]
+    prediction = as_prediction(joint, "stochastic descent", WIDE, found)
+    return with_rough_departure(joint, prediction, learned_modes(joint, times))
 
 
 def _law(

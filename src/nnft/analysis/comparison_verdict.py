@@ -1,0 +1,77 @@
+"""What a comparison says of a theory: within errors, off by what its order leaves out, or by more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from nnft.analysis.comparison_table import Column, Row, Table
+from nnft.analysis.trained_law import Prediction
+
+SMALLEST_P = 1e-3
+MOST_TIMES = 3.0
+"""Times the expected departure that a theory may be off before it is said to be."""
+
+JUDGED = (1, 2)
+
+
+def verdict(place: int, prediction: Prediction, tables: Sequence[Table], numbers: Sequence[Row]) -> str:
+    """Return what the numbers at the end say of a theory.
+
+    Parameters
+    ----------
+    place : int
+        Column of the theory.
+    prediction : Prediction
+    tables, numbers : sequence of Table, Row
+        Mean and two-point function are judged, and the numbers of the networks.
+
+    Returns
+    -------
+    str
+        Empty where nothing can be judged. Starts with ``!`` where the theory fails.
+    """
+    columns = [(table, table.columns[place]) for table in tables if table.order in JUDGED]
+    judged = [(table, column) for table, column in columns if column is not None]
+    p_values = [column.test.p_value for _, column in judged if column.test is not None]
+    rows = [row for row in numbers if prediction.exact or _known(row.departure, place)]
+    p_values += [math.erfc(abs(row.pull[place] or 0.0) / math.sqrt(2.0)) for row in rows]
+    if not p_values:
+        return ""
+    p = min(1.0, len(p_values) * min(p_values))
+    if p >= SMALLEST_P:
+        return f"agrees within errors (p = {p:.2g})"
+    if prediction.exact:
+        return f"! disagrees (p = {p:.2g}), though exact: equilibrium reached, step small enough?"
+    ratios = [_times_expected(table, column) for table, column in judged]
+    ratios += [_times(row, place) for row in rows]
+    worst = max((ratio for ratio in ratios if ratio is not None), default=None)
+    if worst is None:
+        return f"departs (p = {p:.2g})"
+    if worst <= MOST_TIMES:
+        return f"departs (p = {p:.2g}) as expected at these widths: {worst:.1f} times the expected size"
+    return f"! departs (p = {p:.2g}) by {worst:.1f} times the expected size"
+
+
+def _known(values: tuple[float | None, ...], place: int) -> bool:
+    return place < len(values) and values[place] is not None
+
+
+def _times(row: Row, place: int) -> float | None:
+    """Size of what is beyond the error of a number over the expected size."""
+    theory, departure = row.theory[place], row.departure[place] if row.departure else None
+    if theory is None or not departure:
+        return None
+    return math.sqrt(max(0.0, (row.value - theory) ** 2 - row.stderr**2)) / departure
+
+
+def _times_expected(table: Table, column: Column) -> float | None:
+    """The same for all components of a table together; None where the expected size is unknown."""
+    if column.departure is None:
+        return None
+    known = np.isfinite(table.value) & np.isfinite(table.stderr)
+    beyond = (table.value - column.value)[known] ** 2 - table.stderr[known] ** 2
+    expected = float(np.sum(column.departure[known] ** 2))
+    return math.sqrt(max(0.0, float(np.sum(beyond))) / expected) if expected > 0.0 else None
