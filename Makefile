@@ -24,8 +24,9 @@ C_SOURCES := $(wildcard src/nnft/_kernels/*.c src/nnft/_kernels/core/*.c src/nnf
 PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 CARD := data/cards/digits16.toml
 
-# A worker for each granted processor (tests/conftest.py); WORKERS= runs the tests in one process.
-WORKERS ?= -n auto --dist worksteal
+# A worker for each granted processor (tests/conftest.py), which takes the next file when it is done with one;
+# WORKERS= runs the tests in one process.
+WORKERS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-long mutants lint sanitize bench bench-smoke docs preflight clean
 
