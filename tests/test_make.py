@@ -1,4 +1,7 @@
-"""`make` on a machine that lacks something: one line that says what, before anything is installed."""
+"""`make` on a machine that lacks something: one line that says what, before anything is installed.
+
+And the tests of `make test` on the processors that were granted.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+GRANTED = sorted(os.sched_getaffinity(0))
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,3 +68,30 @@ def test_incomplete_python_is_named(pattern: str, words: str, tmp_path: Path) ->
     assert len(own_lines(done)) == 1
     assert words in own_lines(done)[0]
     assert not venv.exists()
+
+
+@pytest.mark.parametrize("target", ["test", "test-long"])
+def test_tests_run_in_workers(target: str) -> None:
+    """Files are handed out whole, for the fixtures of a file are made once; in one process on request."""
+    workers = "-m pytest -n auto --dist loadfile"
+    assert workers in make("-n", target).stdout
+    assert workers not in make("-n", target, "WORKERS=").stdout
+
+
+@pytest.mark.parametrize("processors", range(1, 1 + min(2, len(GRANTED))))
+def test_a_worker_for_each_granted_processor(processors: int) -> None:
+    test = f"{ROOT / 'tests' / 'test_streams.py'}::test_small_seeds_have_different_keys"
+    words = ["-n", "auto", "--dist", "loadfile", "-p", "no:cacheprovider", test]
+    code = (
+        f"import os, pytest; os.sched_setaffinity(0, {GRANTED[:processors]}); "
+        f"raise SystemExit(pytest.main({words}))"
+    )
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=inherited, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    assert (f"{processors} workers" in done.stdout) == (processors > 1)
+    assert ("worker" in done.stdout) == (processors > 1)
