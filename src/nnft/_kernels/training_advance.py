@@ -41,16 +41,15 @@ from nnft._kernels.training_flow import flow_steps
 from nnft._kernels.training_problem import LAYER, NUMBERS, aligned, gradient, squared_error
 from nnft._kernels.training_steps import (
     ADAPT_LOG,
-    FACTOR,
     FIRST_LOSS,
     LOSS,
     SIZE,
     STEP,
     adapt,
     count_proposal,
-    descend,
     diverged,
-    langevin,
+    move,
+    scales_of,
     trajectory,
     underdamped,
 )
@@ -62,16 +61,19 @@ def advance_descent(
 ) -> None:
     """Gradient descent on all points."""
     work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    where, scales = np.empty(7, dtype=np.int64), np.empty(4)
+    scales_of(numbers, False, scales)
     for m in range(theta.shape[0]):
         if status[m] == 0:
             inner, place = moving_part(problem, plan, theta[m], work), theta[m, last:]
             grad = aligned(place.shape[0])
+            address = (plan[KEY], plan[MEMBER] + m)
             for step in range(plan[FIRST], plan[LAST] + 1):
                 if diverged(numbers, control[m], gradient(inner, place, work, grad)):
                     status[m] = step + 1
                     break
                 if step < plan[LAST]:
-                    descend(inner, numbers, numbers[FACTOR], 1.0, place, grad)
+                    move(inner, scales, address, step, place, grad, where)
 
 
 @compiled()
@@ -82,6 +84,8 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
     last = LAYER + NUMBERS * (header[0] - 1)
     work, grad = aligned(plan[WORK]), aligned(theta.shape[0])
     order = np.arange(max(points, per_epoch * batch))
+    where, scales = np.empty(7, dtype=np.int64), np.empty(4)
+    scales_of(numbers, False, scales)
     small = header.copy()
     most = (batch + 7) // 8 * 8
     part = aligned(header[7] * most + batch * header[8] + (header[last] + 1) * most)
@@ -100,8 +104,8 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
         gather(header, data, order[at:stop], small, part)
         if not np.isfinite(gradient((small, parameters, part, columns), theta, work, grad)):
             return step + 1
-        factor, share = batch_shares(numbers, points, stop - at)
-        descend(problem, numbers, factor, share, theta, grad)
+        scales[1], scales[2] = batch_shares(numbers, points, stop - at)
+        move(problem, scales, (plan[KEY], member), step, theta, grad, where)
         if step % per_epoch == per_epoch - 1:
             if diverged(numbers, control, squared_error(header, parameters, data, theta, work)):
                 return step + 2
@@ -143,18 +147,19 @@ def advance_langevin(
 ) -> None:
     """Overdamped Langevin dynamics by Euler and Maruyama."""
     work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    where, scales = np.empty(7, dtype=np.int64), np.empty(4)
+    scales_of(numbers, True, scales)
     for m in range(theta.shape[0]):
         if status[m] == 0:
             inner, place = moving_part(problem, plan, theta[m], work), theta[m, last:]
             grad = aligned(place.shape[0])
-            where, scales = np.empty(7, dtype=np.int64), np.empty(3)
             address = (plan[KEY], plan[MEMBER] + m)
             for step in range(plan[FIRST], plan[LAST] + 1):
                 if diverged(numbers, control[m], gradient(inner, place, work, grad)):
                     status[m] = step + 1
                     break
                 if step < plan[LAST]:
-                    langevin(inner, numbers, address, step, place, grad, where, scales)
+                    move(inner, scales, address, step, place, grad, where)
 
 
 @compiled()

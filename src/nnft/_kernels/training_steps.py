@@ -46,41 +46,12 @@ GAMMA, OFFSET, POWER = 0.05, 10.0, 0.75
 
 
 @compiled()
-def descend(problem: Any, numbers: Any, factor: Any, share: Any, theta: Any, grad: Any) -> None:
-    """One step of descent in place, with a factor of the gradient and a share of the decay."""
+def move(problem: Any, scales: Any, address: Any, step: int, theta: Any, grad: Any, where: Any) -> None:
+    """One step in place: scales are step size, factor of the gradient, share of the decay, amplitude of the noise.
+
+    `where` is scratch, int64[7].
+    """
     header, columns = problem[0], problem[3]
-    size = numbers[STEP]
-    start = 0
-    for level in range(header[0]):
-        k = LAYER + NUMBERS * level
-        rows, stride, offset = header[k], header[k + 3], header[k + 4]
-        if header[k + 5]:
-            rate, decay = columns[MOBILITY, start : start + stride], columns[1, start : start + stride]
-            for i in range(rows):
-                first = offset + i * stride
-                t, g = theta[first : first + stride], grad[first : first + stride]
-                for j in range(stride):
-                    t[j] -= size * rate[j] * (factor * g[j] + share * decay[j] * t[j])
-        start += stride
-
-
-@compiled()
-def diverged(numbers: Any, control: Any, loss: float) -> Any:
-    """Note the loss; tell whether it is not finite or has grown beyond what counts as divergence."""
-    if control[FIRST_LOSS] < 0.0:
-        control[FIRST_LOSS] = loss
-    control[LOSS] = loss
-    return not np.isfinite(loss) or loss > numbers[DIVERGENCE] * max(1.0, control[FIRST_LOSS])
-
-
-@compiled()
-def langevin(
-    problem: Any, numbers: Any, address: Any, step: int, theta: Any, grad: Any, where: Any, scales: Any
-) -> None:
-    """One Euler-Maruyama step; `grad` is the gradient at `theta`, where[7] and scales[3] are scratch."""
-    header, columns = problem[0], problem[3]
-    scales[0], scales[1] = numbers[STEP], numbers[FACTOR]
-    scales[2] = np.sqrt(2.0 * numbers[STEP] * numbers[TEMPERATURE])
     start = 0
     for level in range(header[0]):
         k = LAYER + NUMBERS * level
@@ -98,6 +69,22 @@ def langevin(
                 theta[offset:].ctypes.data,
             )
         start += stride
+
+
+@compiled()
+def scales_of(numbers: Any, noisy: bool, out: Any) -> None:
+    """Fill the scales of `move` for a step on all points, with the noise of the temperature or without."""
+    out[0], out[1], out[2] = numbers[STEP], numbers[FACTOR], 1.0
+    out[3] = np.sqrt(2.0 * numbers[STEP] * numbers[TEMPERATURE]) if noisy else 0.0
+
+
+@compiled()
+def diverged(numbers: Any, control: Any, loss: float) -> Any:
+    """Note the loss; tell whether it is not finite or has grown beyond what counts as divergence."""
+    if control[FIRST_LOSS] < 0.0:
+        control[FIRST_LOSS] = loss
+    control[LOSS] = loss
+    return not np.isfinite(loss) or loss > numbers[DIVERGENCE] * max(1.0, control[FIRST_LOSS])
 
 
 @compiled()

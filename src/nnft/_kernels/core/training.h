@@ -267,26 +267,31 @@ static void FN(nnft_features)(const int64_t *header, const double *parameters, c
     memcpy(out, targets, (size_t)((t.outputs + 1) * t.padded) * sizeof *out);
 }
 
-/* One Euler-Maruyama step of a layer, its noise drawn on the way:
- * theta -= size * mobility * (factor * gradient + decay * theta) - amplitude * root * noise.
+/* One step of a layer, its noise drawn on the way; no noise for an amplitude of 0:
+ * theta -= size * mobility * (factor * gradient + share * decay * theta) - amplitude * root * noise.
  * where: key, member, tag, first group of normals, numbers of the layer, stride of a row, length of a row of
- * `columns`. numbers: size, factor, amplitude. columns: rows mobility, decay, live, root of the mobility. */
+ * `columns`. numbers: size, factor, share, amplitude. columns: rows mobility, decay, live, root of the mobility. */
 static void FN(nnft_noisy_step)(const int64_t *where, const double *numbers, const double *columns,
                                 const REAL *gradient, REAL *theta)
 {
     const nnft_stream s = { (uint64_t)where[0], (uint64_t)where[1], (uint32_t)where[2] };
     const int64_t count = where[4], stride = where[5], row = where[6];
-    const VR size = R_(set)(numbers[0]), factor = R_(set)(numbers[1]), amplitude = R_(set)(numbers[2]);
+    const VR size = R_(set)(numbers[0]), factor = R_(set)(numbers[1]), share = R_(set)(numbers[2]);
+    const VR amplitude = R_(set)(numbers[3]);
     REAL noise[R_GROUP * NNFT_CHUNK];
     for (int64_t done = 0, j = 0; done < count; done += R_GROUP * NNFT_CHUNK) {
         int64_t left = count - done < R_GROUP * NNFT_CHUNK ? count - done : R_GROUP * NNFT_CHUNK;
-        FN(nnft_normals)(&s, (uint64_t)(where[3] + done / R_GROUP), (left + R_GROUP - 1) / R_GROUP, noise);
+        if (numbers[3] != 0)
+            FN(nnft_normals)(&s, (uint64_t)(where[3] + done / R_GROUP), (left + R_GROUP - 1) / R_GROUP, noise);
         for (int64_t i = 0; i < left; i += VR_LANES) {
             VR t = R_(load)(theta + done + i), g = R_(load)(gradient + done + i);
-            VR move = R_(fma)(R_(load)(columns + row + j), t, R_(mul)(factor, g));
+            VR move = R_(fma)(R_(mul)(share, R_(load)(columns + row + j)), t, R_(mul)(factor, g));
             t = R_(fnma)(R_(mul)(size, R_(load)(columns + j)), move, t);
-            VR spread = R_(mul)(amplitude, R_(load)(columns + 3 * row + j));
-            R_(store)(theta + done + i, R_(fma)(spread, R_(load)(noise + i), t));
+            if (numbers[3] != 0) {
+                VR spread = R_(mul)(amplitude, R_(load)(columns + 3 * row + j));
+                t = R_(fma)(spread, R_(load)(noise + i), t);
+            }
+            R_(store)(theta + done + i, t);
             j = j + VR_LANES == stride ? 0 : j + VR_LANES;
         }
     }
