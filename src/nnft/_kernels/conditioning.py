@@ -40,20 +40,12 @@ def triangular(matrix: Any) -> bool:
 
 
 @compiled()
-def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any) -> bool:
-    """Fill mean (E) and packed covariance of the points behind the training points.
-
-    packed: pairs of the kernel on training points (P, first) and evaluation points. Also returns in `mean`
-    and `covariance` nothing useful and False where the kernel plus ridge is singular.
-    """
-    points = targets.shape[0]
-    extra = mean.shape[0]
-    total = points + extra
-    upper = np.empty((points, points))
-    rest = np.empty((points, extra + 1))
+def unpack(packed: Any, ridge: Any, upper: Any, rest: Any, covariance: Any) -> None:
+    """Fill kernel plus ridge (P, P), kernel between points (P, E) and packed kernel of the last points."""
+    points, extra = upper.shape[0], rest.shape[1] - 1
     q = 0
-    for a in range(total):
-        for b in range(a, total):
+    for a in range(points + extra):
+        for b in range(a, points + extra):
             if b < points:
                 upper[a, b] = packed[q] + (ridge if a == b else 0.0)
             elif a < points:
@@ -62,6 +54,18 @@ def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: An
                 i, j = a - points, b - points
                 covariance[i * extra - i * (i - 1) // 2 + j - i] = packed[q]
             q += 1
+
+
+@compiled()
+def condition(packed: Any, targets: Any, ridge: float, mean: Any, covariance: Any) -> bool:
+    """Fill mean (E) and packed covariance of the points behind the training points.
+
+    packed: pairs of the kernel on training points (P, first) and evaluation points. False, and nothing useful
+    in `mean` and `covariance`, where the kernel plus ridge is singular.
+    """
+    points, extra = targets.shape[0], mean.shape[0]
+    upper, rest = np.empty((points, points)), np.empty((points, extra + 1))
+    unpack(packed, ridge, upper, rest, covariance)
     for a in range(points):
         rest[a, extra] = targets[a]
     if not triangular(upper):
@@ -119,8 +123,8 @@ def condition_members(
     work, packed = aligned(plan[WORK]), np.empty(pairs)
     for m in range(theta.shape[0]):
         kernels_d(
-            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data, work.ctypes.data,
-            packed.ctypes.data, np.uintp(0),
+            header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data,
+            work.ctypes.data, packed.ctypes.data, np.uintp(0),
         )  # fmt: skip
         for q in range(pairs):
             packed[q] = readout[1] + readout[0] * packed[q]

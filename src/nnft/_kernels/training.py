@@ -17,7 +17,8 @@ from nnft._kernels.training_problem import LAYER, NUMBERS, aligned, draw_start
 from nnft._kernels.training_steps import ADAPT_LOG, FIRST_LOSS, SIZE, STEP, refresh
 
 (
-    FIRST, LAST, BURN_IN, LEAPS, ADAPTS, BATCH, BATCH_ORDER, PER_EPOCH, KEY, CHAINS, MEMBER, READOUT, TRIALS, WORK,
+    FIRST, LAST, BURN_IN, LEAPS, ADAPTS, BATCH, BATCH_ORDER, PER_EPOCH, KEY, CHAINS, MEMBER, READOUT, TRIALS,
+    WORK,
 ) = range(14)  # fmt: skip
 """Places in ``plan``: steps FIRST .. LAST - 1; steps of burn-in; leapfrog steps; whether the step size adapts
 during burn-in; points of a batch (0: all), their order, batches in an epoch; key; chains of a network; first

@@ -90,9 +90,10 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
     most = (batch + 7) // 8 * 8
     part = aligned(header[7] * most + batch * header[8] + (header[last] + 1) * most)
     epoch = -1
-    if control[FIRST_LOSS] < 0.0:
-        if diverged(numbers, control, squared_error(header, parameters, data, theta, work)):
-            return plan[FIRST] + 1
+    if control[FIRST_LOSS] < 0.0 and diverged(
+        numbers, control, squared_error(header, parameters, data, theta, work)
+    ):
+        return plan[FIRST] + 1
     for step in range(plan[FIRST], plan[LAST]):
         if step // per_epoch != epoch:
             epoch = step // per_epoch
@@ -106,9 +107,10 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
             return step + 1
         scales[1], scales[2] = batch_shares(numbers, points, stop - at)
         move(problem, scales, (plan[KEY], member), step, theta, grad, where)
-        if step % per_epoch == per_epoch - 1:
-            if diverged(numbers, control, squared_error(header, parameters, data, theta, work)):
-                return step + 2
+        if step % per_epoch == per_epoch - 1 and diverged(
+            numbers, control, squared_error(header, parameters, data, theta, work)
+        ):
+            return step + 2
     return 0
 
 

@@ -58,8 +58,8 @@ def gather(header: Any, data: Any, chosen: Any, small: Any, out: Any) -> None:
 def batch_shares(numbers: Any, points: Any, taken: Any) -> Any:
     """Return factor of the gradient and share of the decay for a batch of `taken` of all points.
 
-    A sum takes the points of the batch as they are, and of the decay as many parts as of the points; a mean is
-    over the points of the batch, and has all of the decay.
+    A sum takes the points of the batch as they are, and of the decay as many parts as of the points; a mean
+    is over the points of the batch, and has all of the decay.
     """
     if numbers[MEAN] > 0.0:
         return numbers[FACTOR] * points / taken, 1.0

@@ -86,8 +86,8 @@ def observe(problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, output
         count = mesh_header[LAYER + NUMBERS * (mesh_header[0] - 1)]
         values = np.empty(points * count)
         outputs_d(
-            mesh_header.ctypes.data, parameters.ctypes.data, mesh.ctypes.data, place.ctypes.data, work.ctypes.data,
-            values.ctypes.data,
+            mesh_header.ctypes.data, parameters.ctypes.data, mesh.ctypes.data, place.ctypes.data,
+            work.ctypes.data, values.ctypes.data,
         )  # fmt: skip
         observed = mesh_header[4]
         for a in range(points):
@@ -98,14 +98,12 @@ def observe(problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, output
 def mesh_kernels(
     problem: Any, mesh_header: Any, mesh: Any, theta: Any, work: Any, readout: Any, out: Any
 ) -> None:
-    """Fill out (2 Q): kernel of the readout C_b + C_W/n phi.phi and tangent kernel, packed pairs of
-    points.
-    """
+    """Fill out (2 Q): kernel of the readout C_b + C_W/n phi.phi, then tangent kernel, packed pairs."""
     parameters = problem[1]
     pairs = out.shape[0] // 2
     kernels_d(
-        mesh_header.ctypes.data, parameters.ctypes.data, mesh.ctypes.data, theta.ctypes.data, work.ctypes.data,
-        out.ctypes.data, out[pairs:].ctypes.data,
+        mesh_header.ctypes.data, parameters.ctypes.data, mesh.ctypes.data, theta.ctypes.data,
+        work.ctypes.data, out.ctypes.data, out[pairs:].ctypes.data,
     )  # fmt: skip
     for q in range(pairs):
         out[q] = readout[1] + readout[0] * out[q]

@@ -101,7 +101,7 @@ def present_readouts(problem: Any, plan: Any, theta: Any, moves: Any, out: Any) 
 def run_residuals(
     kernel: Any, plan: Any, numbers: Any, member: int, control: Any, moves: Any, order: Any
 ) -> Any:
-    """Descent of one member; 0, or 1 + the steps that it did before it diverged. An epoch is one call of C."""
+    """Descent of one member, an epoch in one call of C; 0, or 1 + the steps before it diverged."""
     points, size, outputs = moves.shape[1], moves.size // 2, moves.shape[0] // 2
     full = plan[BATCH] == 0
     batch = points if full else plan[BATCH]
@@ -110,9 +110,10 @@ def run_residuals(
     short = points - (per_epoch - 1) * batch
     scales[0] = numbers[STEP] * batch_shares(numbers, points, batch)[0]
     scales[1] = numbers[STEP] * batch_shares(numbers, points, max(1, short))[0]
-    if control[FIRST_LOSS] < 0.0:
-        if diverged(numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)):
-            return plan[FIRST] + 1
+    if control[FIRST_LOSS] < 0.0 and diverged(
+        numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)
+    ):
+        return plan[FIRST] + 1
     step = plan[FIRST]
     while step < plan[LAST]:
         if not full:
@@ -130,9 +131,10 @@ def run_residuals(
                 moves[i].ctypes.data, moves[outputs + i].ctypes.data, picked.ctypes.data,
             )  # fmt: skip
         step += steps
-        if step % per_epoch == 0:
-            if diverged(numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)):
-                return step + 1
+        if step % per_epoch == 0 and diverged(
+            numbers, control, dot_d(size, moves.ctypes.data, moves.ctypes.data)
+        ):
+            return step + 1
     return 0
 
 

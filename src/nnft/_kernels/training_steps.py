@@ -36,7 +36,8 @@ the step; target acceptance; growth of the loss that counts as divergence; toler
 where the loss of a batch is the mean over its points."""
 
 (
-    LOSS, FIRST_LOSS, SIZE, ADAPT_MEAN, ADAPT_LOG, ACCEPTED, PROPOSED, EXPONENTIAL, EXPONENTIAL_SQUARED, FLOW_TIME,
+    LOSS, FIRST_LOSS, SIZE, ADAPT_MEAN, ADAPT_LOG, ACCEPTED, PROPOSED, EXPONENTIAL, EXPONENTIAL_SQUARED,
+    FLOW_TIME,
 ) = range(10)  # fmt: skip
 """Places in a member's ``control``: last and first sum of squares; step size; state of the adaptation; after
 burn-in, sums of acceptance, proposals, exp(-dH/T) and its square; time of the flow."""
@@ -47,9 +48,9 @@ GAMMA, OFFSET, POWER = 0.05, 10.0, 0.75
 
 @compiled()
 def move(problem: Any, scales: Any, address: Any, step: int, theta: Any, grad: Any, where: Any) -> None:
-    """One step in place: scales are step size, factor of the gradient, share of the decay, amplitude of the noise.
+    """One step in place; `where` is scratch, int64[7].
 
-    `where` is scratch, int64[7].
+    scales: step size, factor of the gradient, share of the decay, amplitude of the noise.
     """
     header, columns = problem[0], problem[3]
     start = 0

@@ -177,8 +177,7 @@ def _require_a_pair(run: Run, other: Run, plans: list[dict[str, Any]], steps: li
 def _paired(small: Run, large: Run) -> bool:
     """Whether both runs have the same networks and noise, so that their errors are not independent."""
     same = small.stored.text("seed") == large.stored.text("seed")
-    counts = [one.estimator.counts for one in (small, large)]
-    return same and np.array_equal(*counts)
+    return same and np.array_equal(small.estimator.counts, large.estimator.counts)
 
 
 def _paired_error(small: Run, large: Run, order: int, gain: float) -> FloatArray:
