@@ -176,6 +176,6 @@ class TrainEngine(TrainingState):
         for name, table in tables.items():
             if not np.isfinite(table.sum()):
                 raise NumericalError(
-                    f"sums of {name} are not finite: got overflow; lower training.step, the highest correlator "
+                    f"sums of {name} are not finite: got overflow; lower training.step, the highest order "
                     "or the scale of the data"
                 )

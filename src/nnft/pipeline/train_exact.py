@@ -81,8 +81,8 @@ class ExactPosterior:
         """Return the posterior mean of (f - y)^2 per training point of every network, shape (n,)."""
         points = self._training.train_points
         total = len(self._points)
-        rows = np.concatenate([np.arange(a * total - a * (a - 1) // 2, a * total - a * (a - 1) // 2 + points - a)
-                               for a in range(points)])  # fmt: skip
+        starts = [a * total - a * (a - 1) // 2 for a in range(points)]
+        rows = np.concatenate([np.arange(start, start + points - a) for a, start in enumerate(starts)])
         upper = np.triu_indices(points)
         errors = np.empty(len(packed))
         ridge = self._training.ridge

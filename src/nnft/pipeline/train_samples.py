@@ -190,8 +190,8 @@ class Adder:
     def add(self, values: FloatArray, rows: IntArray, bin_index: int) -> None:
         """Add some rows of values to a bin."""
         add_samples(
-            np.ascontiguousarray(values), rows.astype(np.int64), bin_index, self._bins, self._slots, self._program,
-            self._flat,
+            np.ascontiguousarray(values), rows.astype(np.int64), bin_index, self._bins, self._slots,
+            self._program, self._flat,
         )  # fmt: skip
 
     def finish(self) -> None:

@@ -146,8 +146,8 @@ def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:
         step = SAFE_UNDERDAMPED / np.sqrt(curvature) if second_order else SAFE_MALA / curvature
     elif step >= limit and not (training.adapt and training.burn_in):
         advice = (
-            f"allowed: below {limit:.4g}, the stability limit at the largest curvature {curvature:.4g} of the "
-            f"first {min(PILOT_NETWORKS, spec.ensemble.networks)} networks"
+            f"allowed: below {limit:.4g}, the stability limit at curvature {curvature:.4g}, the largest "
+            f"of the first {min(PILOT_NETWORKS, spec.ensemble.networks)} networks"
         )
         raise CardError(line("step above the stability limit", "training.step", f"{step:.6g}", advice))
     return float(step), float(limit)

@@ -155,7 +155,7 @@ class TrainingState:
             fits = int(most // per_network) * self.members
             raise EnvironmentRefusal(
                 f"too little memory for the chains of a wave: got {smallest * self.members} members of "
-                f"{per_network / self.members / 2**20:.3g} MiB; {fits} fit: lower training.chains, training.draws, "
+                f"{per_network / self.members / 2**20:.3g} MiB; {fits} fit: lower training.chains, draws, "
                 "snapshots or the widths"
             )
         fitting = int(min(WAVE_BYTES, most) // per_network)

@@ -192,8 +192,8 @@ class TrainedEnsemble:
             step = FIRST_FLOW_STEP
         return np.array(
             [
-                step, s.gradient_factor, s.temperature, s.friction, 0.0 if s.algorithm == "mala" else s.jitter,
-                s.target_acceptance, s.divergence, s.tolerance, s.mean_loss, 0.0,
+                step, s.gradient_factor, s.temperature, s.friction,
+                0.0 if s.algorithm == "mala" else s.jitter, s.target_acceptance, s.divergence, s.tolerance, s.mean_loss, 0.0,
             ]
         )  # fmt: skip
 
@@ -204,8 +204,8 @@ class TrainedEnsemble:
         batch = s.batch_size if s.algorithm == "sgd" else 0
         return np.array(
             [
-                first, last, s.burn_in, leaps, s.adapt, batch, ORDERS[s.order], s.batches, self.key, s.chains, 0,
-                self.readout_only, FLOW_TRIALS, self.work,
+                first, last, s.burn_in, leaps, s.adapt, batch, ORDERS[s.order], s.batches, self.key,
+                s.chains, 0, self.readout_only, FLOW_TRIALS, self.work,
             ],
             dtype=np.int64,
         )  # fmt: skip
@@ -232,7 +232,7 @@ class TrainedEnsemble:
         """Return the numbers that a member keeps besides its weights."""
         if self.dual:
             points, outputs = self.problem.targets.shape
-            return 2 * points * outputs
+            return int(2 * points * outputs)
         momenta: int = self.problem.size if self.schedule.algorithm == "underdamped" else 0
         return momenta
 

@@ -88,7 +88,7 @@ class TrainingProblem:
         self.size = int(last[4] + _groups(int(last[0] * last[3])))
         self.columns = self._columns()
         rates = (*moving.weight_mobilities, *moving.bias_mobilities)
-        self.parameters = np.array([*network.activation_parameters, 0.0, 0.0, 0.0, 0.0][:4] + [*rates])
+        self.parameters = np.array([*[*network.activation_parameters, 0.0, 0.0, 0.0, 0.0][:4], *rates])
         self.data = self.points(inputs, targets)
         self.readout = np.array([network.weight_variances[-1] / self.fans[-1], network.bias_variances[-1]])
 
