@@ -116,7 +116,7 @@ def chains_figure(chains: Chains) -> Figure:
     panels = figure.subplots(len(names), 2, squeeze=False, width_ratios=(1.7, 1.0))
     unreliable = False
     for row, name in enumerate(names):
-        draw_traces(panels[row, 0], chains.steps, blocks[..., row], numbers)
+        draw_traces(panels[row, 0], chains.steps, blocks[..., row], numbers, name)
         panels[row, 0].tick_params(labelbottom=row == len(names) - 1)
         panels[row, 0].set_ylabel(observable_label(name))
         found = autocorrelation(blocks[..., row], chains.shared_target)
@@ -171,16 +171,20 @@ def shown_members(networks: int, chains: int) -> list[tuple[int, int]]:
 
 
 def draw_traces(
-    axes: Axes, steps: npt.NDArray[np.integer], values: FloatArray, numbers: npt.NDArray[np.intp]
+    axes: Axes,
+    steps: npt.NDArray[np.integer],
+    values: FloatArray,
+    numbers: npt.NDArray[np.intp],
+    name: str,
 ) -> None:
-    """Draw traces of a few members over the mean of all networks; `values` is (networks, chains, draws)."""
+    """Draw traces of a few members, and the mean of all networks; `values` is (networks, chains, draws)."""
     networks, chains, draws = values.shape
     rasterized = draws > MOST_VECTORS
     for network, chain in shown_members(networks, chains):
         label = f"network {numbers[network]}" + (f", chain {chain}" if chains > 1 else "")
         axes.plot(
             steps, values[network, chain], color=COLOURS[network], linewidth=0.7, label=label,
-            alpha=0.75 if chain == 0 else 0.4, rasterized=rasterized, gid=f"trace-{network}-{chain}",
+            alpha=0.75 if chain == 0 else 0.4, rasterized=rasterized, gid=f"{name}-{network}-{chain}",
         )  # fmt: skip
     if networks >= FEWEST_NETWORKS:
         when, mean, error = mean_over_networks(steps, values)
@@ -209,6 +213,8 @@ def mean_over_networks(
 
 def draw_autocorrelation(axes: Axes, found: Autocorrelation | None) -> None:
     """Draw rho(t) with its error, one exponential with the same integrated time, and the end of the sum."""
+    from matplotlib.ticker import MaxNLocator
+
     if found is None:
         note(axes, "does not move")
         return
@@ -226,6 +232,7 @@ def draw_autocorrelation(axes: Axes, found: Autocorrelation | None) -> None:
             fine, np.exp(-fine / found.decay_time), color=BLACK, linewidth=0.9, linestyle="--",
             label=r"$\exp(-t/s)$ with the same $\tau$",
         )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.axvline(found.window, color=GREY, linewidth=0.8, linestyle=":", label="end of the sum for $\\tau$")
     low, high = float((found.function - error).min()), float((found.function + error).max())
     axes.set_ylim(min(-0.25, low - 0.05), max(1.0, high) + 0.3)

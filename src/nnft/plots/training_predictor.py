@@ -140,7 +140,7 @@ def predictor_figure(predictor: Predictor, source: str = "") -> Figure:
         draw_pulls(panels[1], predictor)
     else:
         panels = [figure.add_subplot()]
-    if predictor.points.shape[1] == 1:
+    if on_a_line(predictor):
         draw_curves(panels[0], predictor)
     else:
         draw_points(panels[0], predictor)
@@ -148,13 +148,18 @@ def predictor_figure(predictor: Predictor, source: str = "") -> Figure:
     panels[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
     if source:
         figure.suptitle(label_text(source, 60), fontsize=9.0)
-    panels[-1].set_xlabel("input $x$" if predictor.points.shape[1] == 1 else "input point $a$")
+    panels[-1].set_xlabel("input $x$" if on_a_line(predictor) else "input point $a$")
     return figure
+
+
+def on_a_line(predictor: Predictor) -> bool:
+    """Return whether the points make a curve: inputs of one dimension, at least two."""
+    return len(predictor.points) > 1 and predictor.points.shape[1] == 1
 
 
 def _places(predictor: Predictor) -> tuple[FloatArray, Any]:
     """Return abscissas of the points and the order in which they increase."""
-    if predictor.points.shape[1] == 1:
+    if on_a_line(predictor):
         x = predictor.points[:, 0]
         return x, np.argsort(x, kind="stable")
     return np.arange(len(predictor.points), dtype=np.float64), np.arange(len(predictor.points))
@@ -214,7 +219,7 @@ def draw_points(axes: Axes, predictor: Predictor) -> None:
     x, _ = _places(predictor)
     with_theory = predictor.theory_mean is not None
     left = x - SHIFT if with_theory else x
-    thick = max(1.5, min(7.0, 220.0 / len(x)))
+    thick, size = (max(low, min(high, 220.0 / len(x))) for low, high in ((1.2, 7.0), (1.5, 4.0)))
     axes.vlines(
         left, predictor.mean - _width(predictor.variance), predictor.mean + _width(predictor.variance),
         color=BLUE, alpha=0.25, linewidth=thick, label=f"estimate {WIDTH_LABEL}",
@@ -222,11 +227,13 @@ def draw_points(axes: Axes, predictor: Predictor) -> None:
     error_bars(
         axes, left, predictor.mean, np.nan_to_num(predictor.mean_stderr), color=BLUE,
         label="mean with its error", name="estimates", elinewidth=1.2,
+        markersize=size,
     )  # fmt: skip
     if predictor.theory_mean is not None:
         reach = None if predictor.theory_variance is None else _width(predictor.theory_variance)
         error_bars(
             axes, x + SHIFT, predictor.theory_mean, reach, color=BLACK, fmt="D", markerfacecolor="white",
+            markersize=size,
             linestyle="", label=_theory_label(predictor), name="theory",
         )  # fmt: skip
     _draw_coinciding_targets(axes, predictor)
@@ -258,10 +265,10 @@ def _point_axis(axes: Axes, count: int) -> None:
 def draw_pulls(axes: Axes, predictor: Predictor) -> None:
     """Draw (estimate - theory) / error of mean and variance at every point."""
     x, order = _places(predictor)
-    one_by_one = predictor.points.shape[1] > 1
+    one_by_one = not on_a_line(predictor)
     axes.axhspan(-1.0, 1.0, color=PALE, alpha=0.6, linewidth=0.0, zorder=0)
     zero_line(axes)
-    largest = 2.0
+    largest, size = 2.0, 3.5 if len(x) <= MOST_ERROR_BARS else 2.0
     pairs = (
         ("mean", predictor.mean, predictor.mean_stderr, predictor.theory_mean, BLUE, "o"),
         ("variance", predictor.variance, predictor.variance_stderr, predictor.theory_variance, GREEN, "s"),
@@ -273,7 +280,7 @@ def draw_pulls(axes: Axes, predictor: Predictor) -> None:
             pulls = np.where(error > 0.0, (value - theory) / error, np.nan)[order]
         shift = SHIFT * sign if one_by_one else 0.0
         axes.plot(
-            x[order] + shift, pulls, linestyle="", marker=marker, markersize=3.5, color=colour, label=name,
+            x[order] + shift, pulls, linestyle="", marker=marker, markersize=size, color=colour, label=name,
             gid=f"pulls-{name}", markerfacecolor=colour if sign < 0 else "white",
         )  # fmt: skip
         largest = max(largest, float(np.abs(pulls[np.isfinite(pulls)]).max(initial=0.0)))
