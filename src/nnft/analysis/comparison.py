@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,4 +198,5 @@ def _numbers(observables: ObservableEstimator, place: int, laws: list[Law | None
     wanted = list(NUMBERS)
     for law in laws:
         wanted += [] if law is None else [name for name in law.numbers if name not in wanted]
-    return [compare_number(observables, name, place, laws) for name in wanted if name in observables.names]
+    rows = [compare_number(observables, name, place, laws) for name in wanted if name in observables.names]
+    return [row for row in rows if math.isfinite(row.value)]

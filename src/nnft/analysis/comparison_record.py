@@ -70,7 +70,7 @@ def _table(table: Table) -> dict[str, Any]:
     listed = slice(LISTED_COMPONENTS)
     return {
         "order": table.order,
-        "components": len(table.value),
+        "components": table.offered,
         "indices": table.indices[listed].tolist(),
         "value": numbers(table.value[listed]),
         "stderr": numbers(table.stderr[listed]),

@@ -12,8 +12,12 @@ from nnft.analysis.trained_law import Law
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.joint_test import FEWEST_BINS, JointTest, joint_test, judged_components
 from nnft.estimators.observables import ObservableEstimator
+from nnft.estimators.results import Estimate
 
 FloatArray = npt.NDArray[np.float64]
+
+MOST_COMPONENTS = 20_000
+SPREAD_COMPONENTS = 5_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,8 @@ class Table:
     ----------
     order : int
         1 for the mean.
+    offered : int
+        Components that there are; of more than 20000 an evenly spread part is here.
     indices : ndarray of int32, shape (m, order)
     value, stderr : ndarray, shape (m,)
     unreliable : ndarray of bool, shape (m,)
@@ -52,6 +58,7 @@ class Table:
     """
 
     order: int
+    offered: int
     indices: npt.NDArray[np.int32]
     value: FloatArray
     stderr: FloatArray
@@ -98,7 +105,7 @@ def compare_table(estimator: CorrelatorEstimator, order: int, laws: Sequence[Law
     NumericalError
         If there are too few networks.
     """
-    found = estimator.result(order)
+    found, offered = _estimate(estimator, order)
     rows = judged_components(len(found.value), len(found.bin_counts))
     deviations = None
     if len(found.bin_counts) >= FEWEST_BINS:
@@ -113,10 +120,22 @@ def compare_table(estimator: CorrelatorEstimator, order: int, laws: Sequence[Law
         if deviations is not None:
             scale = np.maximum(np.abs(theory[rows]), np.abs(found.value[rows]))
             test = joint_test(found.value[rows] - theory[rows], deviations, scale)
-            test = replace(test, offered=len(theory))
+            test = replace(test, offered=offered)
         pull = pulls(found.value, found.stderr, theory)
         columns.append(Column(theory, pull, law.departures(order, found.indices), test))
-    return Table(order, found.indices, found.value, found.stderr, found.unreliable, tuple(columns))
+    return Table(
+        order, offered, found.indices, found.value, found.stderr, found.unreliable, tuple(columns)
+    )
+
+
+def _estimate(estimator: CorrelatorEstimator, order: int) -> tuple[Estimate, int]:
+    """Return a connected correlator, or a part of it, and how many components there are."""
+    points = estimator.layout.tables["S" + str(order) + ":" + "0" * order].points
+    if len(points) <= MOST_COMPONENTS:
+        return estimator.result(order), len(points)
+    rows = np.linspace(0, len(points) - 1, SPREAD_COMPONENTS).round().astype(np.int64)
+    chosen = np.ascontiguousarray(points[rows])
+    return estimator.replicates(order, components=chosen).estimate(chosen), len(points)
 
 
 def compare_number(

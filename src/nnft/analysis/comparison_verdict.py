@@ -42,17 +42,17 @@ def verdict(place: int, prediction: Prediction, tables: Sequence[Table], numbers
         return ""
     p = min(1.0, len(p_values) * min(p_values))
     if p >= SMALLEST_P:
-        return f"agrees within errors (p = {p:.2g})"
+        return f"at the end: agrees within errors (p = {p:.2g})"
     if prediction.exact:
-        return f"! disagrees (p = {p:.2g}), though exact: equilibrium reached, step small enough?"
+        return f"! at the end: disagrees (p = {p:.2g}), though exact: equilibrium reached, step small enough?"
     ratios = [_times_expected(table, column) for table, column in judged]
     ratios += [_times(row, place) for row in rows]
     worst = max((ratio for ratio in ratios if ratio is not None), default=None)
     if worst is None:
-        return f"departs (p = {p:.2g})"
+        return f"at the end: departs (p = {p:.2g})"
     if worst <= MOST_TIMES:
-        return f"departs (p = {p:.2g}) as expected at these widths: {worst:.1f} times the expected size"
-    return f"! departs (p = {p:.2g}) by {worst:.1f} times the expected size"
+        return f"at the end: departs (p = {p:.2g}) as expected, by {worst:.1f} times the expected size"
+    return f"! at the end: departs (p = {p:.2g}) by {worst:.1f} times the expected size"
 
 
 def _known(values: tuple[float | None, ...], place: int) -> bool:

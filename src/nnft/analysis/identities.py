@@ -4,7 +4,8 @@ With energy E at temperature T the virial theorem gives ``<theta dE/dtheta> = T`
 the activation is positively homogeneous and there is no bias, ``W_l . dL/dW_l`` of the loss L is the same for
 every layer, so that ``|W_l|^2 / sigma_l^2 - n_l`` has one mean for all layers of n_l weights. A proposal that
 is reversible and keeps volumes has ``<exp(-dH / T)> = 1``, those that are rejected included (Neal, in
-*Handbook of Markov Chain Monte Carlo* (2011), chapter 5).
+*Handbook of Markov Chain Monte Carlo* (2011), chapter 5); trajectories that gain very much energy add
+nothing, and their reversals, which would make up for it, are too rare to be seen.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def identities(trained: TrainedRun) -> tuple[Row, ...]:
     name = "exponential_of_energy_error"
     if name in observables.names:
         acceptance = observables.result("acceptance")
-        rows.append(_number(observables, name, 1.0, f"acceptance {float(acceptance.mean[0]):.3f}"))
+        rate = f"acceptance {float(acceptance.mean[0]):.3f}; below 1 by the share of unstable trajectories"
+        rows.append(_number(observables, name, 1.0, rate))
     return tuple(rows)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
+NO_HIDDEN_LAYER = "exact: a linear model has no hidden layer"
 WIDE = "infinite width; corrections of order (training points) / width"
 
 
@@ -44,6 +45,8 @@ def laws(joint: JointKernels, ensemble: TrainedEnsemble) -> list[Law]:
 
 def as_prediction(joint: JointKernels, name: str, validity: str, found: Sequence[Law | None]) -> Prediction:
     """Return laws at the snapshots and at the end as a theory."""
+    if not joint.trained.widths:
+        validity = NO_HIDDEN_LAYER
     return Prediction(name, validity, not joint.trained.widths, found[-1], tuple(found[:-1]))
 
 

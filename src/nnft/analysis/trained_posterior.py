@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from nnft.analysis.trained_departure import with_shift
-from nnft.analysis.trained_dynamics import readout_langevin
+from nnft.analysis.trained_dynamics import NO_HIDDEN_LAYER, readout_langevin
 from nnft.analysis.trained_kernels import JointKernels
 from nnft.analysis.trained_law import Law, Prediction, gaussian_law
+from nnft.analysis.trained_run import UNADJUSTED
 from nnft.analysis.trained_step_bias import continuum, with_step_bias
 from nnft.theory.deep_linear_posterior import DeepLinearPosterior, deep_linear_posterior
 from nnft.theory.gaussian_process import posterior
@@ -30,16 +31,18 @@ def posterior_predictions(joint: JointKernels) -> list[Prediction]:
     """
     trained = joint.trained
     found = gaussian_process(joint)
-    if trained.readout_only and trained.algorithm == "langevin" and not trained.conditional:
-        found = [_like(readout_langevin(joint), found[0]), continuum(found[0])]
-    elif trained.algorithm == "langevin" and not trained.conditional:
-        found = with_step_bias(joint, found)
     if trained.every_layer and trained.widths and trained.sizes[-1] == 1:
         if deep_linear(joint):
             found.insert(0, exact_linear(joint))
         elif len(trained.widths) == 1 and trained.bias_variances[-1] == 0.0:
             found.append(scaled_kernel(joint))
-    return found
+    if trained.conditional or trained.algorithm not in UNADJUSTED:
+        return found
+    if trained.readout_only:
+        return found if trained.algorithm == "underdamped" else _readout_langevin(joint, found)
+    if trained.algorithm == "underdamped":
+        return [continuum(prediction) for prediction in found]
+    return with_step_bias(joint, found)
 
 
 def deep_linear(joint: JointKernels) -> bool:
@@ -56,18 +59,19 @@ def _snapshots(joint: JointKernels, final: Law) -> tuple[Law | None, ...]:
     return tuple(prior if step == 0 else final if step >= burn_in else None for step in trained.steps)
 
 
-def _like(prediction: Prediction, process: Prediction) -> Prediction:
-    """Give the readout under Langevin dynamics the departure that the process has from the widths."""
-    law, known = prediction.final, process.final
-    if law is None or known is None:
-        return prediction
-    final = replace(
-        law,
-        mean_departure=known.mean_departure,
-        covariance_departure=known.covariance_departure,
-        number_departures=known.number_departures,
-    )
-    return replace(prediction, final=final, departure=process.departure)
+def _readout_langevin(joint: JointKernels, found: list[Prediction]) -> list[Prediction]:
+    """Put the law of the algorithm first; it departs from the widths as the process does."""
+    exact, process = readout_langevin(joint), found[0]
+    law, known = exact.final, process.final
+    if law is not None and known is not None:
+        law = replace(
+            law,
+            mean_departure=known.mean_departure,
+            covariance_departure=known.covariance_departure,
+            number_departures=known.number_departures,
+        )
+    exact = replace(exact, final=law, departure=process.departure)
+    return [exact, *(continuum(prediction) for prediction in found)]
 
 
 def gaussian_process(joint: JointKernels) -> list[Prediction]:
@@ -79,8 +83,7 @@ def gaussian_process(joint: JointKernels) -> list[Prediction]:
     found = posterior(*joint.blocks(joint.prior), trained.train_targets[:, outputs], trained.ridge)
     final = gaussian_law(joint, found.mean, found.covariance, found.train_loss, outputs)
     if not trained.widths:
-        validity = "exact: a linear model has no hidden layer"
-        return [Prediction("gaussian process", validity, True, final, _snapshots(joint, final))]
+        return [Prediction("gaussian process", NO_HIDDEN_LAYER, True, final, _snapshots(joint, final))]
     process = Prediction("gaussian process", PROCESS, False, final, _snapshots(joint, final))
     column = trained.observe if outputs == slice(None) else 0
     return with_shift(joint, process, np.concatenate([found.train_mean, found.mean])[:, column])

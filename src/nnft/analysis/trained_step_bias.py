@@ -20,6 +20,7 @@ from nnft.theory.gaussian_process import kernel_eigenvalues
 
 FloatArray = npt.NDArray[np.float64]
 
+PROCESS_NAME = "gaussian process"
 NAME = "langevin at this step"
 ON_TOP = "the bias of the step comes on top"
 INCLUDED = "the bias of the step is included, for a loss that is steep against the decay"
@@ -46,25 +47,27 @@ def step_bias(joint: JointKernels) -> FloatArray | None:
 
 
 def with_step_bias(joint: JointKernels, found: list[Prediction]) -> list[Prediction]:
-    """Return the theories of a posterior with the bias of the step added, the process without it as well.
+    """Return the theories of a posterior with the bias of the step added.
 
     Parameters
     ----------
     joint : JointKernels
     found : list of Prediction
-        The Gaussian process first.
+        If the Gaussian process is the first one, it comes without the bias as well.
     """
     bias = step_bias(joint)
     if bias is None:
-        return found
+        return [continuum(prediction) for prediction in found]
     shifted = [_biased(joint, prediction, bias) for prediction in found]
-    first = replace(shifted[0], name=NAME)
-    return [first, continuum(found[0]), *shifted[1:]]
+    if shifted[0].name != PROCESS_NAME:
+        return shifted
+    return [replace(shifted[0], name=NAME), continuum(found[0]), *shifted[1:]]
 
 
 def continuum(prediction: Prediction) -> Prediction:
     """Return a theory that says that the bias of the step comes on top."""
-    return replace(prediction, departure="; ".join(filter(None, (prediction.departure, ON_TOP))))
+    words = "; ".join(filter(None, (prediction.departure, ON_TOP)))
+    return replace(prediction, departure=words, exact=False)
 
 
 def _biased(joint: JointKernels, prediction: Prediction, bias: FloatArray) -> Prediction:
@@ -73,7 +76,8 @@ def _biased(joint: JointKernels, prediction: Prediction, bias: FloatArray) -> Pr
         return prediction
     final = _moved(joint, law, bias)
     flow = tuple(final if state is law else state for state in prediction.flow)
-    return replace(prediction, validity=f"{prediction.validity}; {INCLUDED}", final=final, flow=flow)
+    validity = f"{prediction.validity}; {INCLUDED}"
+    return replace(prediction, validity=validity, exact=False, final=final, flow=flow)
 
 
 def _moved(joint: JointKernels, law: Law, bias: FloatArray) -> Law:
