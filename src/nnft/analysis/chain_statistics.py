@@ -17,6 +17,9 @@ FEWEST_DRAWS_ESS = 10  # below, no lag of the halved chains enters the sum over 
 RELIABLE_TIMES = 50  # autocorrelation times 2 tau that all chains together must hold
 WINDOW_FACTOR = 1.5  # S of Wolff's automatic window
 TAIL = (0.05, 0.95)
+APART_RATIO = 4.0  # variance of chain means over what it should be, from which chains are called apart
+APART_TAIL = 1e-6
+SHORT_CHAIN = 0.1  # largest 2 tau / n at which the autocorrelation inside a chain says anything
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class ChainStatistics:
         Number of chains and of draws in each.
     still : int
         Chains whose value never changes.
+    apart : bool
+        Chains keep different levels: their means scatter more than twice as far as the autocorrelation inside
+        the chains explains. They sit in different basins; longer chains do not bring them together.
     mean, mcse : float
         Mean of all draws and its standard error, from the effective sample size of the mean.
     rhat : float
@@ -70,6 +76,7 @@ class ChainStatistics:
     chains: int
     draws: int
     still: int = 0
+    apart: bool = False
     mean: float = math.nan
     mcse: float = math.nan
     rhat: float = math.nan
@@ -116,15 +123,20 @@ def chain_statistics(traces: npt.ArrayLike) -> ChainStatistics:
     if not finite.all():
         bad = chains - int(finite.sum())
         return replace(found, reason=f"{bad} of {chains} chains hold values that are not finite")
+    if draws < FEWEST_DRAWS:
+        return replace(found, mean=_mean(values), reason=f"{_count(draws)} per chain, needs {FEWEST_DRAWS}")
+    still = int(np.count_nonzero(_constant(values, axis=1)))
+    found = replace(found, still=still, mean=_mean(values))
+    if _constant(values):
+        return replace(found, reason=f"constant at {found.mean:.6g}")
+    if still == chains:
+        return replace(found, rhat=math.inf, apart=True, reason="every chain stands still, at different values")
     with np.errstate(all="ignore"):
-        still = int(np.count_nonzero(_constant(values, axis=1)))
-        if _constant(values):
-            level = float(values[0, 0])
-            return replace(found, still=still, mean=level, reason=f"constant at {level:.6g}")
-        found = replace(found, still=still, mean=float(values.mean()))
-        if draws < FEWEST_DRAWS:
-            return replace(found, reason=f"{_count(draws)} per chain, needs {FEWEST_DRAWS}")
         return _filled(found, values)
+
+
+def _mean(values: Array) -> float:
+    return float(values[0, 0] + (values - values[0, 0]).mean())
 
 
 def _count(draws: int) -> str:
@@ -141,11 +153,12 @@ def _filled(found: ChainStatistics, values: Array) -> ChainStatistics:
     """Add the numbers of chains that vary and are long enough for R-hat."""
     from arviz_stats.base import array_stats
 
-    scale = float(np.abs(values - values.mean()).max())
-    unit = (values - values.mean()) / scale  # the library takes tiny spreads for constants
+    scale = float(np.abs(values - found.mean).max())
+    unit = (values - found.mean) / scale  # the library takes tiny spreads for constants
     time = autocorrelation_time(unit)
     found = replace(
         found,
+        apart=_apart(unit),
         rhat=_rhat(unit),
         tau=time.tau,
         tau_error=time.tau_error,
@@ -176,6 +189,22 @@ def _rhat(values: Array) -> float:
     folded = np.abs(halves - np.median(halves))
     scores = (_normal_scores(halves), _normal_scores(folded))
     return max(float(array_stats.rhat(score, method="identity")) for score in scores)
+
+
+def _apart(values: Array) -> bool:
+    """Whether chain means scatter far more than the autocorrelation inside the chains explains."""
+    from scipy.special import gammaincc
+
+    chains, draws = values.shape
+    means = values.mean(axis=1, keepdims=True)
+    inside = autocorrelation_time(values - means)
+    share = 2 * inside.tau / draws  # of the variance, lost with the mean of each chain
+    if chains < 2 or not inside.reliable or not share < SHORT_CHAIN:
+        return False
+    variance = inside.error**2 * chains / (1 - share)
+    ratio = float(means.var(ddof=1)) / variance
+    tail = float(gammaincc((chains - 1) / 2, (chains - 1) * ratio / 2))
+    return ratio > APART_RATIO and tail < APART_TAIL
 
 
 def _normal_scores(values: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nnft.analysis.chain_statistics import AutocorrelationTime, autocorrelation_time
+from nnft.analysis.chain_statistics import autocorrelation_time
 
 Array = npt.NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def stationarity(traces: Array, shared_target: bool) -> Stationarity:
         Errors come from the spread between independent units, by Student's t turned into a normal
         deviate, whatever the autocorrelation in a chain: units are networks, or single chains where there
         are fewer than 8 networks. With fewer than 32 units the error of `thirds` is that of the Gamma method
-        if that is reliable in a third. Nothing is tested with fewer than 6 draws.
+        in the last third, if that is reliable. Nothing is tested with fewer than 6 draws.
     """
     networks, chains, draws = traces.shape
     units = networks if networks >= FEW_UNITS else networks * chains
@@ -90,17 +90,14 @@ def stationarity(traces: Array, shared_target: bool) -> Stationarity:
 def _thirds(chains: Array, series: Array) -> float:
     """Standard errors between the means of first and last third."""
     third = chains.shape[1] // 3
+    first, last = chains[:, :third], chains[:, -third:]
     if len(series) < MANY_UNITS:
-        first, last = (autocorrelation_time(part) for part in (chains[:, :third], chains[:, -third:]))
-        if first.reliable and last.reliable:
-            return _difference(first, last)
+        time = autocorrelation_time(last)  # the first third may hold the drift
+        if time.reliable:
+            return float(last.mean() - first.mean()) / (math.sqrt(2) * time.error)
     if len(series) < 4:
         return math.nan
     return _student(series[:, -third:].mean(axis=1) - series[:, :third].mean(axis=1))
-
-
-def _difference(first: AutocorrelationTime, last: AutocorrelationTime) -> float:
-    return (last.mean - first.mean) / math.hypot(first.error, last.error)
 
 
 def _student(values: Array) -> float:
@@ -128,7 +125,7 @@ def draws_to_drop(traces: Array, shared_target: bool) -> int:
     int
         1/8, 1/4, 3/8 or 1/2 of the draws, rounded up; all of them if the second half drifts still.
     """
-    draws = traces.shape[2]
+    draws = int(traces.shape[2])
     for eighths in (1, 2, 3, 4):
         start = -(-draws * eighths // 8)
         if draws - start < 12:
