@@ -15,7 +15,7 @@ from nnft.store.reader import StoredRun, read_run
 
 
 def recompute_bin(path: str | os.PathLike[str]) -> str:
-    """Sample every block of one bin again and compare its sums, and the first kept outputs.
+    """Sample, or train, every block of one bin again and compare its sums, and the first kept outputs.
 
     The bin with the fewest networks is taken; its blocks are those b with ``b % bins`` equal to it.
 
@@ -36,6 +36,10 @@ def recompute_bin(path: str | os.PathLike[str]) -> str:
     with read_run(path) as stored:
         if stored.networks_done == 0:
             return "no block to recompute: the run holds no network yet"
+        if len(stored.training):
+            from nnft.pipeline.recompute_training import recompute_training
+
+            return recompute_training(stored)
         spec = RunSpec.from_text(stored.config["resolved"], points=stored.points, name=Path(path).name)
         counts = stored.accumulators["count"]
         filled = np.flatnonzero(counts > 0)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnft.errors import CardError, DataFileError, UsageError, shorten
-from nnft.spec.dataset import make_dataset
+from nnft.spec.dataset import Dataset, make_dataset
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
 from nnft.store.atomic import require_space
@@ -68,13 +71,21 @@ def check_target(path: Path, spec: RunSpec, card: Path | None, overwrite: bool, 
     exists = check_output_path(path)
     if card is not None and exists and path.samefile(card):
         raise UsageError(f"result file is the card: got {shorten(str(path))}; choose another name")
-    source = spec.inputs.file
-    if source is not None and exists and _same_file(path, spec, source):
+    if exists and any(_same_file(path, spec, source) for source in _files_read(spec)):
         raise UsageError(f"result file is the input file: got {shorten(str(path))}; choose another name")
     if exists and not overwrite and not resume:
         raise UsageError(f"result file exists: got {shorten(str(path))}; add --overwrite or --resume")
     if resume and not exists:
         raise DataFileError(f"nothing to resume: got no file {shorten(str(path))}; leave out --resume")
+
+
+def _files_read(spec: RunSpec) -> list[str]:
+    """Return the files that a card names: points, data, targets."""
+    data = None if spec.training is None else spec.training.data
+    named = [spec.inputs.file]
+    if data is not None:
+        named += [data.file, data.targets if isinstance(data.targets, str) else None]
+    return [name for name in named if name is not None]
 
 
 def _same_file(path: Path, spec: RunSpec, source: str) -> bool:
@@ -127,18 +138,27 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
 
 def stored_spec(earlier: RunSnapshot, name: str) -> RunSpec:
     """Return the specification of a stored run, with the points and the data that the file keeps."""
-    dataset = None
-    if earlier.training:
-        empty = np.zeros((0, earlier.points.shape[1]))
-        targets = earlier.training["data/train_targets"]
-        dataset = make_dataset(
-            earlier.training["data/train_inputs"],
-            targets,
-            earlier.training.get("data/test_inputs", empty),
-            earlier.training.get("data/test_targets", np.zeros((0, targets.shape[1]))),
-            earlier.data_source,
-        )
+    dataset = stored_dataset(earlier.training, earlier.data_source) if earlier.training else None
     return RunSpec.from_text(earlier.config["resolved"], points=earlier.points, dataset=dataset, name=name)
+
+
+def stored_dataset(training: Mapping[str, NDArray[Any]], source: str) -> Dataset:
+    """Return the data that a file keeps of a training, from the arrays below ``/training``.
+
+    Raises
+    ------
+    DataFileError
+        The file keeps none.
+    """
+    try:
+        inputs, targets = training["data/train_inputs"], training["data/train_targets"]
+    except KeyError as error:
+        raise DataFileError(
+            f"no data of the training in the result file: got no /training/{error.args[0]}; train again"
+        ) from error
+    no_inputs, no_targets = np.zeros((0, inputs.shape[1])), np.zeros((0, targets.shape[1]))
+    test = training.get("data/test_inputs", no_inputs), training.get("data/test_targets", no_targets)
+    return make_dataset(inputs, targets, *test, source)
 
 
 def segment_rows(plan: RunPlan) -> int:

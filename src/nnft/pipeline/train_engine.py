@@ -20,6 +20,7 @@ from nnft.spec.run import RunSpec
 FloatArray = npt.NDArray[np.float64]
 
 TRACED_MEMBERS = 128
+REPLAYED_STEPS = 1 << 40
 
 
 class TrainEngine(TrainingState):
@@ -55,14 +56,29 @@ class TrainEngine(TrainingState):
         if self.exact is not None:
             return self._exact_wave(self.exact)
         if self.wave is None:
-            self._start_wave()
+            left = self.plan.networks - self.networks_done
+            self._start_wave(self.networks_done, min(self.wave_networks(), left))
         if not self._towards(steps):
             return nothing
         return self._finish_wave()
 
-    def _start_wave(self) -> None:
-        count = min(self.wave_networks(), self.plan.networks - self.networks_done)
-        self.wave = self.sampler.start(self.networks_done, count)
+    def replay_block(self, block: int, networks: int) -> tuple[int, FloatArray]:
+        """Train one block of a run of `networks` networks, whatever was done before, and add it to the sums.
+
+        The shifts of the sums are left as they are. Returns first kept network and kept outputs (n, 1, P).
+        """
+        first = block * self.plan.block_size
+        count = min(self.plan.block_size, networks - first)
+        self.replaying = True
+        if self.exact is not None:
+            return first, self.exact.add(self, first, count)
+        self._start_wave(first, count)
+        while not self._towards(REPLAYED_STEPS):
+            pass
+        return self._finish_wave()
+
+    def _start_wave(self, first: int, count: int) -> None:
+        self.wave = self.sampler.start(first, count)
         members = count * self.members
         seen = np.zeros((self.training.snapshot_count, members, self.seen_size()))
         self.progress = Progress(seen, np.zeros((len(self.draw_steps), members, self.drawn_size())))
@@ -134,7 +150,7 @@ class TrainEngine(TrainingState):
         lost = np.flatnonzero(wave.status)
         if len(lost) and self.diverged["first"] < 0:
             self.diverged["first"] = wave.first * self.members + int(lost[0])
-        if self.estimator.n_networks == 0:
+        if wave.first == 0 and not self.replaying:
             self._set_shifts(sums)
         sums.add()
         self._trace(progress, wave)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nnft._kernels import conditioning
 from nnft.errors import NumericalError
 from nnft.pipeline.train_samples import Adder
-from nnft.pipeline.train_state import TrainingState
+from nnft.pipeline.train_state import PILOT_NETWORKS, TrainingState
 from nnft.samplers.initial import InitialEnsemble
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
@@ -102,8 +102,8 @@ class ExactPosterior:
         draws = np.empty((count, self._training.draws, plan.points))
         conditioning.posterior_draws(mean, covariance, self._key(engine), first, self._training.draws, draws)
         errors = self.train_errors(packed)
-        if estimator.n_networks == 0:
-            estimator.shift = mean[:8].mean(axis=0)
+        if first == 0 and not engine.replaying:
+            estimator.shift = mean[:PILOT_NETWORKS].mean(axis=0)
         adder = Adder(estimator.layout, estimator.shift, estimator.sums, plan.bins)
         size, per = plan.block_size, self._training.draws
         values = (

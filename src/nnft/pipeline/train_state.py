@@ -66,6 +66,8 @@ class TrainingState:
         The same at every snapshot.
     networks_done : int
         Networks that are done, those that diverged included.
+    replaying : bool
+        Whether blocks are trained again to be compared: the shifts of the sums are given then.
     """
 
     def __init__(self, spec: RunSpec, plan: RunPlan, threads: int, step: float) -> None:
@@ -97,6 +99,7 @@ class TrainingState:
         self.traces: list[FloatArray] = []
         self.diverged = {"members": 0, "networks": 0, "first": -1}
         self.networks_done = 0
+        self.replaying = False
         self.wave: Wave | None = None
         self.progress: Progress | None = None
 
