@@ -16,7 +16,7 @@ from nnft.actions.axiom_report import AxiomReport
 from nnft.actions.axiom_source import Ensemble, StoredEnsemble, ensemble_of_fields, ensemble_of_run
 from nnft.actions.clustering import cluster_checks
 from nnft.actions.positivity import positivity_checks
-from nnft.actions.source import require_orders
+from nnft.actions.source import refuse_trained, require_orders
 from nnft.actions.symmetry_classes import default_tolerance
 from nnft.actions.symmetry_inputs import euclidean_checks
 from nnft.actions.symmetry_outputs import output_checks
@@ -54,12 +54,14 @@ def axioms(
     Raises
     ------
     UsageError
-        If an order, the axis, the plane or the tolerance is not allowed.
+        If an order, the axis, the plane or the tolerance is not allowed, or the networks are trained: the
+        checks are those of fields without a mean.
     DataFileError
         If an order is not in the file.
     NumericalError
         If there are no networks or fewer than 16 filled bins.
     """
+    refuse_trained(run, "axioms")
     chosen = _checked_orders(orders, run.orders)
     require_orders(run, chosen, "axioms")
     _check_geometry(run.points, axis, plane, tolerance)

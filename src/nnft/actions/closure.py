@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from nnft.actions.action import LARGEST_SEXTIC, kernel_replicates, packed_replicates
 from nnft.actions.couplings import thread_count
 from nnft.actions.expansion import chain_product
-from nnft.actions.source import CumulantSource, chosen_points, require_bins, require_orders
+from nnft.actions.source import CumulantSource, chosen_points, refuse_trained, require_bins, require_orders
 from nnft.actions.spectrum import Spectrum, kernel_spectrum
 from nnft.actions.symmetric import components, multiplicities, transform
 from nnft.errors import UsageError
@@ -89,13 +89,15 @@ def closure(run: CumulantSource, points: npt.ArrayLike | None = None, threads: i
     Raises
     ------
     UsageError
-        If points are impossible or too many.
+        If points are impossible or too many, or the networks are trained: the prediction holds for fields
+        without odd cumulants.
     DataFileError
         If the run has no order 6.
     NumericalError
         If the kernel is singular, or there are too few networks or bins.
     """
     chosen = chosen_points(run, points)
+    refuse_trained(run, "closure test")
     require_orders(run, (2, 4, 6), "a closure test")
     if len(chosen) > LARGEST_SEXTIC:
         raise UsageError(

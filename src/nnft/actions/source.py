@@ -67,6 +67,21 @@ def require_orders(source: CumulantSource, orders: tuple[int, ...], what: str) -
         raise NumericalError(f"no networks in {name}: got 0; go on with nnft sample CARD -o FILE --resume")
 
 
+def refuse_trained(source: CumulantSource, what: str) -> None:
+    """Refuse trained networks, whose outputs have a mean and odd cumulants.
+
+    Raises
+    ------
+    UsageError
+    """
+    if "training" in source.card:
+        name = shorten(str(getattr(source.path, "name", source.path)), 50)
+        raise UsageError(
+            f"no {what} of trained networks: got [training] in {name}: fields with a mean and odd "
+            "cumulants; use nnft action, or a run of nnft sample --prior"
+        )
+
+
 def require_bins(replicated: Replicated, what: str) -> None:
     """Refuse errors from fewer than 16 bins.
 
