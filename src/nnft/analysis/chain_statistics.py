@@ -19,7 +19,7 @@ WINDOW_FACTOR = 1.5  # S of Wolff's automatic window
 TAIL = (0.05, 0.95)
 APART_RATIO = 4.0  # variance of chain means over what it should be, from which chains are called apart
 APART_TAIL = 1e-6
-SHORT_CHAIN = 0.1  # largest 2 tau / n at which the autocorrelation inside a chain says anything
+SHORT_CHAIN = 0.2  # largest (2 W + 1) / n at which the autocorrelation inside chains says anything
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def chain_statistics(traces: npt.ArrayLike) -> ChainStatistics:
     if _constant(values):
         return replace(found, reason=f"constant at {found.mean:.6g}")
     if still == chains:
-        return replace(found, rhat=math.inf, apart=True, reason="every chain stands still, at different values")
+        reason = "every chain stands still, at different values"
+        return replace(found, rhat=math.inf, apart=True, reason=reason)
     with np.errstate(all="ignore"):
         return _filled(found, values)
 
@@ -198,10 +199,10 @@ def _apart(values: Array) -> bool:
     chains, draws = values.shape
     means = values.mean(axis=1, keepdims=True)
     inside = autocorrelation_time(values - means)
-    share = 2 * inside.tau / draws  # of the variance, lost with the mean of each chain
-    if chains < 2 or not inside.reliable or not share < SHORT_CHAIN:
+    share = (2 * inside.window + 1) / draws  # of the variance of the mean, lost with each chain's own mean
+    if chains < 2 or not inside.reliable or share > SHORT_CHAIN:
         return False
-    variance = inside.error**2 * chains / (1 - share)
+    variance = inside.error**2 * chains * (1 + share)
     ratio = float(means.var(ddof=1)) / variance
     tail = float(gammaincc((chains - 1) / 2, (chains - 1) * ratio / 2))
     return ratio > APART_RATIO and tail < APART_TAIL

@@ -43,8 +43,8 @@ class ObservableVerdict:
     stationarity : Stationarity
         Drift of the whole ensemble.
     further_draws : float
-        Draws of each chain still to make, estimated; 0 if enough, infinite if out of reach, not a number if
-        unknown.
+        Draws of each chain still to make, estimated; 0 if enough, infinite if more draws do not help, not a
+        number if unknown.
     burn_in : int
         Steps to add to the burn-in; 0 without drift.
     worst_network, passed, examined : int
@@ -96,7 +96,7 @@ def judge(name: str, traces: Array, thinning: int, shared_target: bool) -> Obser
         ``cannot tell``.
     """
     networks, chains, draws = traces.shape
-    finite: npt.NDArray[np.bool_] = np.isfinite(traces).all(axis=2)
+    finite = np.asarray(np.isfinite(traces).all(axis=2), dtype=np.bool_)
     whole = np.flatnonzero(finite.all(axis=1))
     bad = networks * chains - int(finite.sum())
     problem = f"{bad} of {networks * chains} members hold values that are not finite" if bad else ""
@@ -131,8 +131,9 @@ def _finite(name: str, traces: Array, thinning: int, shared_target: bool) -> Obs
     passed = sum(report[0] == "equilibrated" for report in reports)
     if status != "equilibrated" and not shared_target:
         why = f"{len(groups) - passed} of {len(groups)} networks fail; network {worst}: {why}"
-    further = max(0.0, needs[worst] - draws)
-    if status == "not yet":
+    known = status != "cannot tell" and not drifting
+    further = max(0.0, needs[worst] - draws) if known else math.nan
+    if status == "not yet" and known:
         why += "; " + _advice(further, draws, thinning)
     burn_in = thinning * draws_to_drop(traces, shared_target) if drifting else 0
     if drifting:

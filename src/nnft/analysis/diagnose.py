@@ -194,11 +194,13 @@ def _summary(verdict: str, counted: Sequence[ObservableVerdict]) -> str:
     if verdict == "equilibrated":
         return f"equilibrated: all {len(counted)} observables pass"
     text = f"{verdict}: {len(at_fault)} of {len(counted)} observables"
-    further = max(float(np.nan_to_num(one.further_draws)) for one in counted)
     burn_in = max(one.burn_in for one in counted)
+    further = max((one.further_draws for one in counted if np.isfinite(one.further_draws)), default=0.0)
+    if verdict == "cannot tell":
+        return f"{text}; {at_fault[0].name}: {at_fault[0].reason}"
     if burn_in:
         text += f"; at least {burn_in} more steps of burn-in"
-    if further and np.isfinite(further):
+    elif further:
         text += f"; about {int(np.ceil(further))} more draws a chain"
     return text
 
@@ -270,7 +272,8 @@ def _warnings(base: Diagnosis, rates: Array, counted: Sequence[ObservableVerdict
     outside = int(np.count_nonzero((rates < low) | (rates > high)))
     if outside:
         where = f" in {outside} of {rates.size} members, mean" if rates.size > 1 else ":"
-        warnings.append(f"acceptance outside {low:.0%} to {high:.0%}{where} {rates.mean():.1%}; change the step")
+        mean = f"{rates.mean():.1%}"
+        warnings.append(f"acceptance outside {low:.0%} to {high:.0%}{where} {mean}; change the step")
     for one in counted:
         size = min(one.statistics.ess_bulk, one.statistics.ess_tail)
         if size < SMALL_ESS:
