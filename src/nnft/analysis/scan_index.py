@@ -51,6 +51,8 @@ class ScanMember:
         Why it failed; empty unless failed.
     exit_code : int
         Exit code of that error; 0 unless failed.
+    bins : int
+        Bins of trained networks, which a run that is extended keeps; 0 where they are those of the card.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ScanMember:
     result_digest: str = ""
     error: str = ""
     exit_code: int = 0
+    bins: int = 0
 
     @property
     def file(self) -> str:
@@ -139,10 +142,7 @@ class ScanIndex:
 
     def to_bytes(self) -> bytes:
         """Return the index as JSON with its checksum."""
-        members = [
-            dataclasses.asdict(member) | {"seed": str(member.seed), "file": member.file}
-            for member in self.members
-        ]
+        members = [_record(member) for member in self.members]
         content = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -158,6 +158,14 @@ class ScanIndex:
             "members": members,
         }
         return json.dumps(content | {"checksum": _checksum(content)}, indent=1).encode()
+
+
+def _record(member: ScanMember) -> dict[str, Any]:
+    """Return a member as JSON holds it; bins only where they are its own."""
+    record = dataclasses.asdict(member) | {"seed": str(member.seed), "file": member.file}
+    if not member.bins:
+        del record["bins"]
+    return record
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
@@ -239,7 +247,7 @@ def _member(record: Any) -> ScanMember:
     member = ScanMember(**fields)
     for name in ("name", "digest", "state", "result_digest", "error"):
         _of_type(str, getattr(member, name))
-    for name in ("block_size", "networks", "networks_done", "exit_code"):
+    for name in ("block_size", "networks", "networks_done", "exit_code", "bins"):
         _of_type(int, getattr(member, name))
     _of_type(dict, member.values)
     if not _SAFE_NAME.fullmatch(member.name) or member.state not in STATES:

@@ -17,9 +17,10 @@ from nnft.pipeline.checkpoint import utc_now
 from nnft.pipeline.machine import choose_threads, nnft_version
 from nnft.pipeline.sample import sample
 from nnft.pipeline.scan_folder import check_folder, check_member_file, publish_index, remove_members
-from nnft.pipeline.scan_members import SEED_KEY, CardSource, Member, build_members, check_sets
+from nnft.pipeline.scan_members import SEED_KEY, CardSource, Member, build_members, check_sets, own_bins
 from nnft.pipeline.scan_resume import continued
 from nnft.pipeline.stop import StopFlag
+from nnft.pipeline.train import train
 from nnft.spec.run import RunSpec
 from nnft.store.atomic import environment_errors, require_space
 from nnft.store.lock import RunLock
@@ -44,12 +45,13 @@ def scan(
     command: str = "",
     tell: Callable[[str], None] | None = None,
 ) -> ScanIndex:
-    """Sample a family of runs into a folder.
+    """Sample, or train, a family of runs into a folder.
 
     Parameters
     ----------
     card : RunSpec, str, path or None
-        The card that all members share; None on a resume takes it from the index.
+        The card that all members share; None on a resume takes it from the index. Members whose
+        specification has a training are trained.
     sets : mapping of str to sequence, or None
         Values of the members by dotted key, such as ``{"network.widths": [[8, 8], [16, 16]]}``. A resume
         takes those of the index if not given; further values add members.
@@ -236,7 +238,8 @@ class ScanWork:
         if exists:
             check_member_file(path, record)
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        with sample(
+        start = sample if member.spec.training is None else train
+        with start(
             member.spec,
             path,
             resume=exists,
@@ -304,4 +307,5 @@ def planned(member: Member) -> ScanMember:
         digest=member.spec.digest(),
         block_size=member.plan.block_size,
         networks=member.plan.networks,
+        bins=own_bins(member),
     )

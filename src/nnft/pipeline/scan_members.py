@@ -213,6 +213,8 @@ def build_members(
         spec, values = validated(source, given, number)
         if first is not None and not any(key.startswith("inputs.") for key in sets):
             spec._mesh = first.mesh()
+        if first is not None and spec.training is not None and spec.training.data == _data_of(first):
+            spec._dataset = first.dataset()
         first = first or spec
         if seed is None or not spec.ensemble.seed_was_drawn:
             seed = draw_seed() if spec.ensemble.seed_was_drawn else spec.ensemble.seed
@@ -224,6 +226,11 @@ def build_members(
             _refuse_twin(spec, name, SEED_KEY in sets, seen)
         members.append(Member(name, values, spec, plan))
     return seed or 0, members
+
+
+def _data_of(spec: RunSpec) -> object:
+    """Return the table of the data of a training, or None."""
+    return None if spec.training is None else spec.training.data
 
 
 def validated(source: CardSource, given: Mapping[str, Any], number: int) -> tuple[RunSpec, dict[str, Any]]:
@@ -246,6 +253,20 @@ def with_ensemble(spec: RunSpec, **changes: object) -> RunSpec:
     changed = spec.model_copy(update={"ensemble": spec.ensemble.model_copy(update=changes)})
     changed.__dict__.pop("resolution", None)
     return changed
+
+
+def with_bins(spec: RunSpec, bins: int) -> RunSpec:
+    """Return a specification with the bins of a member of the index; 0 for those of its card."""
+    if not bins:
+        return spec
+    changed = spec.model_copy(update={"estimate": spec.estimate.model_copy(update={"bins": bins})})
+    changed.__dict__.pop("resolution", None)
+    return changed
+
+
+def own_bins(member: Member) -> int:
+    """Return the bins that the index keeps of a member: those of trained networks, else 0."""
+    return 0 if member.spec.training is None else member.plan.bins
 
 
 @contextmanager

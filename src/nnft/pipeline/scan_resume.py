@@ -18,7 +18,9 @@ from nnft.pipeline.scan_members import (
     build_members,
     canonical,
     naming_member,
+    own_bins,
     validated,
+    with_bins,
     with_ensemble,
 )
 from nnft.spec.plan import plan_run
@@ -165,6 +167,7 @@ def _stored_spec(record: ScanMember, stored: CardSource) -> RunSpec:
     try:
         spec, _ = validated(stored, record.values, 0)
         old = with_ensemble(spec, seed=record.seed, block_size=record.block_size)
+        old = with_bins(old, record.bins)
         digest = old.digest()
     except CardError as error:
         raise DataFileError(f"scan index contradicts its card at member {record.name}: {error}") from error
@@ -192,5 +195,6 @@ def _record(member: Member, record: ScanMember | None) -> ScanMember:
         digest=member.spec.digest(),
         block_size=member.plan.block_size,
         networks=member.plan.networks,
+        bins=own_bins(member),
         **state,
     )

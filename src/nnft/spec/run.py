@@ -295,7 +295,7 @@ class RunSpec(Table):
             changes["block_size"] = block_size if block_size <= self.ensemble.networks else "auto"
         estimate = self.estimate
         if self.training is not None and stored.training is not None:
-            bins = resumed_bins(estimate, stored.ensemble.networks, stored.resolution.bins)
+            bins = resumed_bins(estimate.bins, stored.resolution.bins)
             estimate = estimate.model_copy(update={"bins": bins})
         ensemble = self.ensemble.model_copy(update=changes)
         spec = self.model_copy(update={"ensemble": ensemble, "estimate": estimate})

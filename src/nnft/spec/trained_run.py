@@ -90,19 +90,12 @@ def trained_bins(asked: int, networks: int) -> int:
     return min(asked, max(networks, FEWEST_BINS))
 
 
-def resumed_bins(estimate: EstimateSpec, networks: int, bins: int) -> int:
-    """Return the bins with which a run goes on.
+def resumed_bins(asked: int, stored: int) -> int:
+    """Return the bins with which a run goes on: those of the file, where the card does not ask for fewer.
 
-    Parameters
-    ----------
-    estimate : EstimateSpec
-        Of the card.
-    networks, bins : int
-        Of the stored run. Its bins are taken if the card asks for none, or for more than there were networks.
+    A file has fewer bins than its card asked for where it began with few networks.
     """
-    if "bins" not in estimate.model_fields_set:
-        return min(estimate.bins, bins)
-    return bins if trained_bins(estimate.bins, networks) == bins else estimate.bins
+    return min(asked, stored)
 
 
 def _bins_reason(asked: int, bins: int, networks: int) -> str:
