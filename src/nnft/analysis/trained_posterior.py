@@ -18,6 +18,7 @@ from nnft.theory.kernel_scaling import kernel_scaling
 
 EXACT_LINEAR = "exact at these widths: a mixture of Gaussian processes over the scale of the kernel"
 PROCESS = "infinite width; corrections of order (training points) / width and y K^-1 y / width"
+RESHAPED = "size unknown: the kernel of a network that is not linear changes its shape as well"
 SCALED = "one hidden layer with many neurons and training points; exact in that limit for linear networks"
 
 
@@ -126,4 +127,4 @@ def scaled_kernel(joint: JointKernels) -> Prediction:
         errors = (found.mean[count:] - trained.test_targets[:, 0]) ** 2
         numbers["test_error"] = float(errors.mean() + np.diagonal(found.covariance)[count:].mean())
     final = Law(found.mean[:count], found.covariance[:count, :count], numbers, gaussian=False)
-    return Prediction("kernel scaling", SCALED, False, final)
+    return Prediction("kernel scaling", SCALED, False, final, (), RESHAPED)
