@@ -51,10 +51,16 @@ def card(training: dict[str, Any], **changes: Any) -> RunSpec:
             "network": network,
             "inputs": {"points": POINTS},
             "ensemble": {"networks": 64, "seed": 20240601, **changes},
-            "estimate": {"correlators": [2, 4], "bins": 32},
+            "estimate": {"correlators": [2], "bins": 32},
             "training": {"loss": "half-sum", **training, "data": data},
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averages over kernels are rough, but quick."""
+    monkeypatch.setattr("nnft.theory.finite_width.MOST_SAMPLES", 1024)
 
 
 @pytest.fixture
