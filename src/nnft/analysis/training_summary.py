@@ -16,6 +16,10 @@ LOSSES = {
     "half-mean": "1/2 mean (f - y)^2",
     "mean": "mean (f - y)^2",
 }
+PLANNED = (
+    *("algorithm", "loss", "temperature", "ridge", "trainable", "chains", "draws", "burn_in", "thinning"),
+    *("total_steps", "total_time", "step", "parameters"),
+)
 SHOWN = ("train_error", "test_error", "acceptance", "exponential_of_energy_error")
 
 
@@ -30,8 +34,8 @@ def training_state(run: Run) -> dict[str, Any]:
     Returns
     -------
     dict
-        Algorithm, loss, ridge, data, diverged networks, and numbers of the networks at the end or averaged over
-        their draws: ``value``, ``stderr``, ``spread``.
+        Algorithm, loss, ridge, data, diverged networks, and numbers of the networks at the end or averaged
+        over their draws: ``value``, ``stderr``, ``spread``.
     """
     plan, stored = run.plan["training"], run.stored.training
     numbers: dict[str, Any] = {}
@@ -48,8 +52,7 @@ def training_state(run: Run) -> dict[str, Any]:
     lost = {name: int(stored[f"diverged/{name}"]) for name in ("members", "networks", "first")}
     wave = [int(number) for number in stored["wave/position"]] if "wave/position" in stored else None
     return {
-        **{name: plan[name] for name in ("algorithm", "loss", "temperature", "ridge", "trainable", "chains", "draws")},
-        **{name: plan[name] for name in ("burn_in", "thinning", "total_steps", "total_time", "step", "parameters")},
+        **{name: plan[name] for name in PLANNED},
         "train_points": plan["train_points"],
         "test_points": plan["test_points"],
         "estimator": plan["estimator"],
@@ -65,8 +68,8 @@ def training_lines(state: dict[str, Any]) -> list[str]:
     ridge = f", ridge {t['ridge']:.6g} (temperature {t['temperature']:.6g})" if t["ridge"] else ""
     layers = ", ".join(map(str, t["trainable"]))
     lines = [f"training   {t['algorithm']} on {LOSSES[t['loss']]}{ridge}, layers {layers}{_length(t)}"]
-    cells = [f"{name.replace('_', ' ')} {_cell(t['numbers'][name])}" for name in SHOWN if name in t["numbers"]]
-    cells = [cell for cell in cells if "nan" not in cell]
+    known = {name: number for name, number in t["numbers"].items() if number["value"] is not None}
+    cells = [f"{name.replace('_', ' ')} {_cell(known[name])}" for name in SHOWN if name in known]
     if cells:
         lines.append("           " + ", ".join(cells))
     if t["on_the_way"]:
@@ -82,13 +85,14 @@ def training_warnings(state: dict[str, Any]) -> list[str]:
     lost = t["diverged"]
     if lost["networks"]:
         warnings.append(
-            f"! {lost['networks']} of {state['networks']} networks diverged ({lost['share']:.3g} of all, the first is "
-            f"member {lost['first']}): they are in no average; lower training.step"
+            f"! {lost['networks']} of {state['networks']} networks diverged ({lost['share']:.3g} of all, the "
+            f"first is member {lost['first']}): they are in no average; lower training.step"
         )
     accepted = t["numbers"].get("acceptance")
     if accepted and accepted["value"] is not None and not 0.15 <= accepted["value"] <= 0.999:
         warnings.append(
-            f"! acceptance {accepted['value']:.3g}: allowed for efficient chains 0.15 to 0.999; change training.step"
+            f"! acceptance {accepted['value']:.3g}: allowed for efficient chains 0.15 to 0.999; "
+            "change training.step"
         )
     if t["ridge"] and t["algorithm"] != "exact":
         warnings.append("whether the chains are in equilibrium: nnft diagnose")

@@ -193,7 +193,8 @@ class TrainedEnsemble:
         return np.array(
             [
                 step, s.gradient_factor, s.temperature, s.friction,
-                0.0 if s.algorithm == "mala" else s.jitter, s.target_acceptance, s.divergence, s.tolerance, s.mean_loss, 0.0,
+                0.0 if s.algorithm == "mala" else s.jitter, s.target_acceptance, s.divergence,
+                s.tolerance, s.mean_loss, 0.0,
             ]
         )  # fmt: skip
 

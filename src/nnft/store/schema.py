@@ -235,8 +235,8 @@ _RESULTS = (
         "int64",
         "number",
         "layout of the sums",
-        "kind (0 conditional, 1 direct, 2 reweighted, 3 trained, 4 trained-conditional), P, outputs in a correlator, L, "
-        "layer pairs (0 all, 1 diagonal)",
+        "kind (0 conditional, 1 direct, 2 reweighted, 3 trained, 4 trained-conditional), P, outputs in a "
+        "correlator, L, layer pairs (0 all, 1 diagonal)",
         required=False,
     ),
     array("/accumulators/orders", "int64", "order", "orders", "orders asked for", required=False),
