@@ -329,6 +329,92 @@ static uint64_t test_sums(void)
     return 0;
 }
 
+/* A step of a layer with and without noise, in whole numbers and in the normals of its stream; rows of `columns` are
+ * longer than those of the layer. */
+static uint64_t test_noisy_step(void)
+{
+    uint64_t bits = 0;
+    for (int64_t rows = 1; rows <= 40; rows += 13)
+        for (int64_t stride = PAD; stride <= 5 * PAD; stride += 2 * PAD) {
+            const int64_t count = rows * stride, row = stride + 3 * PAD, groups = up(count, GROUP) / GROUP;
+            const int64_t where[7] = { 77, (int64_t)1 << 40, 5 << 12 | 3, 6 * groups, count, stride, row };
+            double *columns = exact_double(3 * row + stride), *slope = exact_double(count), *start = exact_double(count);
+            double *normals = exact_double(groups * GROUP), *theta = exact_double(count);
+            for (int64_t j = 0; j < stride; j++) {
+                columns[j] = number(j, 1);
+                columns[row + j] = number(j + 3, 1);
+                columns[3 * row + j] = number(j + 8, 1);
+            }
+            for (int64_t k = 0; k < count; k++) slope[k] = number(k, 1), start[k] = number(2 * k + 1, 1);
+            core->normals_d(77, (uint64_t)1 << 40, 5 << 12 | 3, (uint64_t)(6 * groups), groups, normals);
+            for (int noisy = 0; noisy < 2; noisy++) {
+                const double numbers[4] = { 0.5, 2, 0.25, noisy ? 0.125 : 0 };
+                memcpy(theta, start, (size_t)count * sizeof *theta);
+                core->noisy_step_d(where, numbers, columns, slope, theta);
+                int good = 1;
+                for (int64_t k = 0; k < count; k++) {
+                    int64_t j = k % stride;
+                    double force = 2 * slope[k] + 0.25 * columns[row + j] * start[k];
+                    double moved = start[k] - 0.5 * columns[j] * force;
+                    double kick = noisy ? 0.125 * columns[3 * row + j] * normals[k] : 0;
+                    good &= noisy ? fabs(theta[k] - moved - kick) <= 1e-14 * (1 + fabs(moved)) : theta[k] == moved;
+                }
+                CHECK(good);
+                bits = digest(bits, theta, (size_t)count * sizeof *theta);
+            }
+            free(columns);
+            free(slope);
+            free(theta);
+            free(normals);
+            free(start);
+        }
+    return bits;
+}
+
+/* Batches of a readout in the variables of the points, against a plain loop; the last batch short, with its scale */
+static uint64_t test_residual_steps(void)
+{
+    uint64_t bits = 0;
+    for (int64_t points = 1; points <= 21; points++)
+        for (int64_t batch = 1; batch <= points; batch += 3) {
+            const int64_t count = points + points % 3, shape[3] = { points, count, batch };
+            const double scales[2] = { 0.125, 0.25 };
+            int64_t *order = exact_bytes((size_t)count * sizeof *order);
+            double *kernel = exact_double(points * points), *r = exact_double(points), *moves = exact_double(points);
+            double *picked = exact_double(batch), *expected = exact_double(points), *sums = exact_double(points);
+            for (int64_t k = 0; k < points * points; k++) kernel[k] = number(k, 0);
+            for (int64_t k = 0; k < count; k++) order[k] = (5 * k + k / 2) % points;
+            for (int64_t k = 0; k < points; k++) {
+                r[k] = expected[k] = number(k + 9, 0);
+                moves[k] = sums[k] = number(k, 0);
+            }
+            core->residual_steps_d(shape, order, kernel, scales, r, moves, picked);
+            for (int64_t first = 0; first < count; first += batch) {
+                int64_t taken = count - first < batch ? count - first : batch;
+                double before[21], scale = taken < batch ? 0.25 : 0.125;
+                memcpy(before, expected, (size_t)points * sizeof *before);
+                for (int64_t k = first; k < first + taken; k++) {
+                    sums[order[k]] += scale * before[order[k]];
+                    for (int64_t b = 0; b < points; b++)
+                        expected[b] -= scale * before[order[k]] * kernel[order[k] * points + b];
+                }
+            }
+            int good = 1;
+            for (int64_t k = 0; k < points; k++)
+                good &= fabs(r[k] - expected[k]) <= 1e-12 && fabs(moves[k] - sums[k]) <= 1e-12;
+            CHECK(good);
+            bits = digest(bits, r, (size_t)points * sizeof *r);
+            free(order);
+            free(kernel);
+            free(r);
+            free(moves);
+            free(picked);
+            free(expected);
+            free(sums);
+        }
+    return bits;
+}
+
 /* the same bits with AVX2 and AVX-512 */
 static uint64_t test_bits(void)
 {
@@ -365,6 +451,8 @@ int main(void)
     on_every_core(test_features);
     on_every_core(test_padding_of_points);
     on_every_core(test_sums);
+    on_every_core(test_noisy_step);
+    on_every_core(test_residual_steps);
     on_every_core(test_bits);
     return verdict("training");
 }
