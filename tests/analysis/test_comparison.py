@@ -22,7 +22,7 @@ from nnft.analysis.trained_law import Prediction
 from nnft.analysis.trained_run import TrainedRun
 from nnft.errors import UsageError
 from nnft.estimators.joint_test import JointTest
-from nnft.pipeline.compare_output import comparison_of_file, stored_comparison
+from nnft.pipeline.compare_output import comparison_of_file, stored_analysis, stored_comparison
 from nnft.pipeline.sample import sample
 from nnft.pipeline.train import train
 from nnft.spec.run import RunSpec
@@ -60,7 +60,8 @@ def card(training: dict[str, Any], **changes: Any) -> RunSpec:
 @pytest.fixture(autouse=True)
 def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Averages over kernels are rough, but quick."""
-    monkeypatch.setattr("nnft.theory.finite_width.MOST_SAMPLES", 1024)
+    monkeypatch.setattr("nnft.theory.finite_width.MOST_NEURONS", 1024)
+    monkeypatch.setattr("nnft.theory.finite_width.MOST_CARRIED", 1024)
 
 
 @pytest.fixture
@@ -248,6 +249,7 @@ def test_analysis_file_and_picture(trained: Trained, tmp_path: Path) -> None:
     shown = comparison_of_file(run, output=kept, plot=picture, command="nnft compare")
     assert "linearised descent" in picture.read_text(encoding="utf-8")
     again = stored_comparison(kept)
+    assert stored_analysis(kept) == again
     assert again.text == shown.text
     assert again.record == {**shown.record, "file": str(kept)}
     content = read_analysis(kept)

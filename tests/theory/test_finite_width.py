@@ -108,9 +108,11 @@ def test_what_cannot_be_done_is_refused() -> None:
     arguments = activation("relu", ()), kernels, (8,), (1.5,) * 2
     with pytest.raises(UsageError, match="targets at finite width"):
         finite_width_shift(*arguments, np.ones(10), RIDGE, frozen=False)
-    many = nngp_kernel(RNG.normal(size=(65, 3)), "relu", (1.5,) * 2, (0.0,) * 2)
-    with pytest.raises(UsageError, match="at most 64"):
-        finite_width_shift(arguments[0], many, (8,), (1.5,) * 2, TARGETS, RIDGE, frozen=False)
+    for depth, most in ((1, 160), (2, 64)):
+        variances = (1.5,) * (depth + 1)
+        many = nngp_kernel(RNG.normal(size=(most + 1, 3)), "relu", variances, (0.0,) * (depth + 1))
+        with pytest.raises(UsageError, match=f"at most {most}"):
+            finite_width_shift(arguments[0], many, (8,) * depth, variances, TARGETS, RIDGE, frozen=False)
     same = nngp_kernel(POINTS[[0, 0, 1]], "relu", (1.5,) * 2, (0.0,) * 2)
     with pytest.raises(NumericalError, match="singular"):
         finite_width_shift(arguments[0], same, (8,), (1.5,) * 2, TARGETS[:2], 0.0, frozen=False)

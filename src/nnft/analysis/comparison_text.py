@@ -11,6 +11,7 @@ from nnft.estimators.notation import number_with_error
 
 SHOWN_ROWS = 24
 SHOWN_SNAPSHOTS = 30
+CHAINS = ("langevin", "mala", "underdamped", "hmc")
 NAMES = {1: "mean", 2: "G2", 3: "G3", 4: "G4"}
 
 
@@ -59,6 +60,8 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
             lines.append(f"          {theory['verdict']}")
     if record["reason"]:
         lines.append(f"theory    none: {record['reason']}")
+    if record["theories"] and record["algorithm"] in CHAINS and record["temperature"] > 0.0:
+        lines.append("theory supposes equilibrium: nnft diagnose says whether the chains are there")
     return lines
 
 

@@ -8,18 +8,27 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from nnft.analysis.trained_kernels import BY_QUADRATURE, JointKernels, pairs
+from nnft.analysis.trained_kernels import JointKernels
 from nnft.analysis.trained_law import Cumulants, Law, Prediction
 from nnft.analysis.trained_run import TrainedRun
 from nnft.errors import NumericalError, UsageError
 from nnft.estimators.observables import MatrixFlow
 from nnft.theory.activations import activation
-from nnft.theory.finite_width import POINT_LIMIT, FiniteWidthShift, finite_width_shift, packed_values
+from nnft.theory.finite_width import (
+    POINT_LIMIT,
+    SHALLOW_POINT_LIMIT,
+    FiniteWidthShift,
+    finite_width_shift,
+    packed_values,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
-MOST_QUADRATURES = 300
-"""Pairs of points up to which averages of four derivatives are computed by quadrature."""
+CLOSED = ("linear", "relu", "leaky_relu", "sin", "cos", "exp", "quadratic")
+"""Activations whose averages of up to four derivatives have closed forms."""
+
+MOST_BY_QUADRATURE = 24
+"""Points up to which such averages are computed by quadrature, for several hidden layers."""
 
 FIRST = "infinite width and the first order in 1 / width"
 MOST_CHANGE = 0.5
@@ -27,21 +36,28 @@ MOST_CHANGE = 0.5
 
 
 def posterior_shift(joint: JointKernels) -> FiniteWidthShift | None:
-    """Return the first-order change of the posterior at all joint points; None where it is out of reach.
+    """Return the first-order change of the posterior; None where it is out of reach.
+
+    It is that at all joint points, without the test points where these are too many.
 
     Parameters
     ----------
     joint : JointKernels
     """
     trained = joint.trained
+    if len(trained.widths) > 1:
+        most = POINT_LIMIT if trained.activation[0] in CLOSED else MOST_BY_QUADRATURE
+    else:
+        most = SHALLOW_POINT_LIMIT
     count = len(joint.points)
-    deep = len(trained.widths) > 1 and trained.activation[0] in BY_QUADRATURE
-    if not trained.widths or count > POINT_LIMIT or (deep and pairs(count) > MOST_QUADRATURES):
+    if count > most:
+        count = joint.train + joint.mesh
+    if not trained.widths or count > most:
         return None
     try:
         return finite_width_shift(
             activation(*trained.activation),
-            joint.layers,
+            [kernel[:count, :count] for kernel in joint.layers],
             trained.widths,
             trained.weight_variances,
             trained.train_targets,
@@ -120,7 +136,7 @@ def _error_changes(
     return {
         name: _change(found, means, part, targets)
         for name, (part, targets) in sets.items()
-        if name in law.numbers
+        if name in law.numbers and len(found.mean[part])
     }
 
 

@@ -15,7 +15,7 @@ from nnft.analysis.comparison_text import comparison_text
 from nnft.analysis.run import Run, open_run
 from nnft.analysis.trained_run import TrainedRun
 from nnft.errors import DataFileError, shorten
-from nnft.pipeline.action_output import Printed
+from nnft.pipeline.action_output import Printed, stored_action
 from nnft.pipeline.analysis_output import check_analysis_output, save_analysis
 from nnft.pipeline.machine import nnft_version
 from nnft.store.analysis_content import AnalysisArray, AnalysisFile, AnalysisTable, SourceRun
@@ -136,6 +136,17 @@ def stored_comparison(path: str | os.PathLike[str]) -> Printed:
     record = json.loads(content.parameters["record"])
     source = Path(content.sources[0].path).name if content.sources else "an unknown run"
     return Printed({"file": str(path), **record}, comparison_text(record, source))
+
+
+def stored_analysis(path: str | os.PathLike[str]) -> Printed:
+    """Return what was printed when an analysis file was written, whatever it keeps.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be used or keeps something unknown.
+    """
+    return stored_comparison(path) if read_analysis(path).kind == "comparison" else stored_action(path)
 
 
 def _name(order: int) -> str:

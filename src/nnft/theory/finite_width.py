@@ -23,15 +23,19 @@ import numpy.typing as npt
 from nnft.errors import NumericalError, UsageError
 from nnft.theory.activations import Activation, Array
 from nnft.theory.gaussian_process import as_targets, kernel_eigenvalues
-from nnft.theory.kernel_fluctuations import KernelFluctuations
-from nnft.theory.product_averages import pair_indices
+from nnft.theory.kernel_fluctuations import KernelFluctuations, PairMoments
 
 POINT_LIMIT = 64
+SHALLOW_POINT_LIMIT = 160
 TENSOR_LIMIT = 12
 BATCHES = 32
-MOST_SAMPLES = 1 << 15
-MOST_NUMBERS = 20_000_000
-"""Components of fluctuations that are drawn unless told otherwise."""
+MOST_NEURONS = 1 << 17
+MOST_CARRIED = 1 << 15
+"""Draws of neurons of the last hidden layer, and of fluctuations of the layers below, with few points."""
+
+NEURON_WORK = 400_000_000
+CARRIED_WORK = 20_000_000
+"""Components that are drawn at most."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,6 @@ def finite_width_shift(
     frozen: bool,
     observe: int = 0,
     asked: slice = slice(0, 0),
-    samples: int | None = None,
     seed: int = 0,
 ) -> FiniteWidthShift:
     """Return the changes of a posterior at first order in 1/width.
@@ -92,10 +95,8 @@ def finite_width_shift(
         The output that is asked for.
     asked : slice
         Joint points for `third` and `fourth`.
-    samples : int, optional
-        Draws of the fluctuations, in 32 batches; as many as take some seconds if not given.
     seed : int
-        Key of their stream.
+        Key of the stream that fluctuations are drawn from (Philox), in 32 batches for some seconds.
 
     Returns
     -------
@@ -104,29 +105,38 @@ def finite_width_shift(
     Raises
     ------
     UsageError
-        For more than 64 points, or shapes that do not fit.
+        For more than 64 points, 160 with one hidden layer, or shapes that do not fit.
     NumericalError
         If the kernel plus ridge is singular, or, for kinked activations of several hidden layers, if two
         inputs are parallel.
     """
     kernel = np.asarray(kernels[-1], dtype=np.float64)
-    if len(kernel) > POINT_LIMIT:
-        raise UsageError(
-            f"joint points of a posterior at finite width: got {len(kernel)}; at most {POINT_LIMIT}"
-        )
+    most = SHALLOW_POINT_LIMIT if len(widths) == 1 else POINT_LIMIT
+    if len(kernel) > most:
+        raise UsageError(f"joint points of a posterior at finite width: got {len(kernel)}; at most {most}")
     y = as_targets(targets, np.shape(targets)[0])
     if not 1 <= len(y) <= len(kernel) or not 0 <= observe < y.shape[1]:
         raise UsageError(
             f"targets at finite width: got shape {y.shape} and output {observe} at {len(kernel)} points; "
             "give targets of the first points"
         )
-    fluctuations = KernelFluctuations(sigma, kernels, widths, weight_variances, seed)
+    fluctuations = KernelFluctuations(sigma, kernels, widths, weight_variances)
     averages = _Averages(_inverse(kernel, len(y), ridge), kernel, y, observe, frozen, asked)
-    if samples is None:
-        samples = min(MOST_SAMPLES, MOST_NUMBERS // len(kernel) ** 2)
-    for drawn in fluctuations.draws(BATCHES, max(1, samples // BATCHES)):
-        averages.add(drawn)
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    size = _batch(MOST_NEURONS, NEURON_WORK, len(kernel))
+    for _ in range(BATCHES):
+        found = averages.of_neurons(fluctuations, generator, size)
+        if len(widths) > 1:
+            carried = fluctuations.carried(generator, _batch(MOST_CARRIED, CARRIED_WORK, len(kernel)))
+            found = found.plus(averages.of_fluctuations(carried[-1]))
+            averages.below.append([PairMoments.of(layer) for layer in carried[:-1]])
+        averages.batches.append(found)
     return averages.result(fluctuations)
+
+
+def _batch(most: int, work: int, points: int) -> int:
+    """Draws of one batch."""
+    return max(1, min(most, work // points**2) // BATCHES)
 
 
 def _inverse(kernel: Array, points: int, ridge: float) -> Array:
@@ -140,6 +150,25 @@ def _inverse(kernel: Array, points: int, ridge: float) -> Array:
     return np.asarray((vectors / shifted) @ vectors.T)
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Averages over some fluctuations: mean, covariance, third and fourth cumulant."""
+
+    mean: Array
+    covariance: Array
+    third: Array
+    fourth: Array
+
+    def plus(self, other: _Batch) -> _Batch:
+        """Return the averages over sums of independent fluctuations."""
+        return _Batch(
+            self.mean + other.mean,
+            self.covariance + other.covariance,
+            self.third + other.third,
+            self.fourth + other.fourth,
+        )
+
+
 class _Averages:
     """Averages over fluctuations, batch by batch."""
 
@@ -147,67 +176,85 @@ class _Averages:
         self, inverse: Array, kernel: Array, targets: Array, observe: int, frozen: bool, asked: slice
     ) -> None:
         points, outputs = targets.shape
-        self._points, self._inverse, self._frozen = points, inverse, frozen
+        self._points, self._inverse = points, inverse
         solved = inverse @ targets
         self._alpha = solved[:, observe]
-        self._evidence = 0.5 * (solved @ solved.T - outputs * inverse)
+        self._evidence = np.zeros_like(inverse)
+        if not frozen:
+            self._evidence = 0.5 * (solved @ solved.T - outputs * inverse)
         self._response = np.eye(len(kernel))
         self._response[:, :points] -= kernel[:, :points] @ inverse
         rows = self._response[asked]
         self._rows = rows if len(rows) <= TENSOR_LIMIT else rows[:0]
-        self._means: list[Array] = []
-        self._covariances: list[Array] = []
-        self._tensors: list[tuple[Array, Array]] = []
-        self._below: list[list[Array]] = []
+        self.batches: list[_Batch] = []
+        self.below: list[list[PairMoments]] = []
 
-    def add(self, drawn: list[Array]) -> None:
-        """Add a batch of fluctuations of layers 2..L."""
-        delta, points = drawn[-1], self._points
+    def of_neurons(
+        self, fluctuations: KernelFluctuations, generator: np.random.Generator, size: int
+    ) -> _Batch:
+        """Averages over ``delta = scale (sigma sigma^T - M)``, neuron by neuron."""
+        average, points, alpha = fluctuations.average, self._points, self._alpha
+        values = fluctuations.neurons(generator, size)
+        trained = values[:, :points]
+        along = trained @ alpha
+        pressed = np.einsum("sp,sp->s", trained @ self._inverse, trained)
+        weight = np.einsum("sp,sp->s", trained @ self._evidence, trained)
+        weight -= float(np.sum(self._evidence * average[:points, :points]))
+        still = average[:, :points] @ self._inverse @ average[:points]
+        moved = average[:, :points] @ alpha
+        mean = ((weight - pressed) * along) @ values / size + still[:, :points] @ alpha
+        covariance = (values * (along**2 - pressed + weight)[:, None]).T @ values / size
+        covariance += still - np.outer(moved, moved)
+        square = fluctuations.scale**2
+        seen = values @ self._rows.T
+        pairs = (seen[:, :, None] * seen[:, None, :]).reshape(size, -1)
+        known = (self._rows @ average @ self._rows.T).ravel()
+        third = pairs.T @ (seen * along[:, None]) / size - np.outer(known, self._rows @ moved)
+        fourth = pairs.T @ pairs / size - np.outer(known, known)
+        return self._batch(square * mean, square * covariance, square * third, square * fourth)
+
+    def of_fluctuations(self, delta: Array) -> _Batch:
+        """Averages over fluctuations that are given, shape (size, J, J)."""
         size, joint = delta.shape[:2]
-        moved = delta[:, :, :points] @ self._alpha
-        pressed = delta[:, :, :points] @ self._inverse
-        flat = pressed.transpose(1, 0, 2).reshape(joint, -1)
-        square = flat @ delta[:, :, :points].transpose(1, 0, 2).reshape(joint, -1).T / size
-        mean = -square[:, :points] @ self._alpha
-        covariance = moved.T @ moved / size - square
-        if not self._frozen:
-            weight = np.einsum("spq,pq->s", delta[:, :points, :points], self._evidence)
-            mean += weight @ moved / size
-            covariance += np.tensordot(weight, delta, axes=(0, 0)) / size
-        self._means.append(self._response @ mean)
-        self._covariances.append(self._response @ covariance @ self._response.T)
-        self._tensors.append(self._cumulants(delta, moved))
-        first, second = pair_indices(joint)
-        packed = [layer[:, first, second] for layer in drawn[:-1]]
-        self._below.append([layer.T @ layer / size for layer in packed])
-
-    def _cumulants(self, delta: Array, moved: Array) -> tuple[Array, Array]:
-        """Third and fourth cumulants of a batch at the points asked for."""
-        size, count = len(delta), len(self._rows)
+        left = delta[:, :, : self._points]
+        moved = left @ self._alpha
+        flat = (left @ self._inverse).transpose(1, 0, 2).reshape(joint, -1)
+        square = flat @ left.transpose(1, 0, 2).reshape(joint, -1).T / size
+        weight = np.einsum("spq,pq->s", delta[:, : self._points, : self._points], self._evidence)
+        mean = weight @ moved / size - square[:, : self._points] @ self._alpha
+        covariance = moved.T @ moved / size - square + np.tensordot(weight, delta, axes=(0, 0)) / size
         inner = (self._rows @ delta @ self._rows.T).reshape(size, -1)
-        shifted = moved @ self._rows.T
-        third = (inner.T @ shifted / size).reshape((count,) * 3)
-        third = third + third.transpose(0, 2, 1) + third.transpose(2, 1, 0)
-        fourth = (inner.T @ inner / size).reshape((count,) * 4)
-        return third, fourth + fourth.transpose(0, 2, 1, 3) + fourth.transpose(0, 2, 3, 1)
+        third = inner.T @ (moved @ self._rows.T) / size
+        return self._batch(mean, covariance, third, inner.T @ inner / size)
+
+    def _batch(self, mean: Array, covariance: Array, third: Array, fourth: Array) -> _Batch:
+        """Apply the response to brackets, and symmetrise cumulants over pairs (ab)c and (ab)(cd)."""
+        count = len(self._rows)
+        third, fourth = third.reshape((count,) * 3), fourth.reshape((count,) * 4)
+        return _Batch(
+            self._response @ mean,
+            self._response @ covariance @ self._response.T,
+            third + third.transpose(0, 2, 1) + third.transpose(2, 1, 0),
+            fourth + fourth.transpose(0, 2, 1, 3) + fourth.transpose(0, 2, 3, 1),
+        )
 
     def result(self, fluctuations: KernelFluctuations) -> FiniteWidthShift:
         """Return the means over the batches with their errors, and the change of the mean kernel."""
-        below = [np.mean(layer, axis=0) for layer in zip(*self._below, strict=True)]
-        change = fluctuations.correction(below)
-        bent = self._response @ change
+        below = [PairMoments.mean(layer) for layer in zip(*self.below, strict=True)]
+        bent = self._response @ fluctuations.correction(below)
         shift = bent[:, : self._points] @ self._alpha
-        means, covariances = np.array(self._means), np.array(self._covariances)
-        tensors = [np.mean(parts, axis=0) for parts in zip(*self._tensors, strict=True)]
+        parts = self.batches
+        means = np.array([part.mean for part in parts])
+        covariances = np.array([part.covariance for part in parts])
         present = len(self._rows) > 0
-        root = np.sqrt(len(means))
+        root = np.sqrt(len(parts))
         return FiniteWidthShift(
             mean=means.mean(axis=0) + shift,
             mean_error=means.std(axis=0, ddof=1) / root,
             covariance=covariances.mean(axis=0) + bent @ self._response.T,
             covariance_error=covariances.std(axis=0, ddof=1) / root,
-            third=tensors[0] if present else None,
-            fourth=tensors[1] if present else None,
+            third=np.mean([part.third for part in parts], axis=0) if present else None,
+            fourth=np.mean([part.fourth for part in parts], axis=0) if present else None,
         )
 
 

@@ -8,7 +8,7 @@ order, so that one neuron, scaled, stands for a layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,8 +64,6 @@ class KernelFluctuations:
         Hidden widths n_1..n_(L-1), at least one.
     weight_variances : sequence of float
         C_W of layers 1..L.
-    seed : int
-        Key of the stream of random numbers (Philox).
     """
 
     def __init__(
@@ -74,9 +72,8 @@ class KernelFluctuations:
         kernels: Sequence[Array],
         widths: Sequence[int],
         weight_variances: Sequence[float],
-        seed: int = 0,
     ) -> None:
-        self._sigma, self._kernels, self._seed = sigma, list(kernels), seed
+        self._sigma, self._kernels = sigma, list(kernels)
         self._layers = [
             self._layer(kernel, width, weight)
             for kernel, width, weight in zip(
@@ -95,25 +92,43 @@ class KernelFluctuations:
             bends = 0.5 * pair_average(sigma, here, kernel, there, (2, 0))
         return _Layer(vectors * np.sqrt(values), average, slopes, bends, weight, weight / np.sqrt(width))
 
-    def draws(self, batches: int, size: int) -> Iterator[list[Array]]:
-        """Yield batches of fluctuations of the kernels of layers 2..L, each (size, J, J)."""
-        generator = np.random.Generator(np.random.Philox(key=self._seed))
-        points = len(self._kernels[0])
-        for _ in range(batches):
-            found: list[Array] = []
-            for layer in self._layers:
-                values = self._sigma(generator.standard_normal((size, points)) @ layer.root.T)
-                fresh = layer.scale * (values[:, :, None] * values[:, None, :] - layer.average)
-                found.append(fresh + layer.carried(found[-1]) if found else fresh)
-            yield found
+    def neurons(self, generator: np.random.Generator, size: int) -> Array:
+        """Return activations of neurons of the last hidden layer, shape (size, J)."""
+        return self._neurons(self._layers[-1], generator, size)
 
-    def correction(self, covariances: Sequence[Array]) -> Array:
+    @property
+    def scale(self) -> float:
+        """C_W of the readout over the square root of the last width."""
+        return self._layers[-1].scale
+
+    @property
+    def average(self) -> Array:
+        """<sigma sigma> of the last hidden layer, shape (J, J)."""
+        return self._layers[-1].average
+
+    def carried(self, generator: np.random.Generator, size: int) -> list[Array]:
+        """Return fluctuations of the kernels of layers 2..L-1, and what they make of layer L.
+
+        Each has the shape (size, J, J). The last kernel has those of its own neurons,
+        ``scale (sigma sigma^T - average)``, on top. Empty with one hidden layer.
+        """
+        found: list[Array] = []
+        for layer in self._layers[:-1]:
+            values = self._neurons(layer, generator, size)
+            fresh = layer.scale * (values[:, :, None] * values[:, None, :] - layer.average)
+            found.append(fresh + layer.carried(found[-1]) if found else fresh)
+        return [*found, self._layers[-1].carried(found[-1])] if found else []
+
+    def _neurons(self, layer: _Layer, generator: np.random.Generator, size: int) -> Array:
+        return self._sigma(generator.standard_normal((size, len(layer.root))) @ layer.root.T)
+
+    def correction(self, seconds: Sequence[PairMoments]) -> Array:
         """Return the change of the mean of the last kernel, shape (J, J).
 
         Parameters
         ----------
-        covariances : sequence of ndarray, shape (Q, Q)
-            Covariances of the packed fluctuations of layers 2..L-1; empty with one hidden layer.
+        seconds : sequence of PairMoments
+            Of the fluctuations of layers 2..L-1; empty with one hidden layer.
 
         Raises
         ------
@@ -122,9 +137,56 @@ class KernelFluctuations:
         """
         change = np.zeros_like(self._kernels[-1])
         first, second = pair_indices(len(change))
-        for layer, kernel, covariance in zip(self._layers[1:], self._kernels[1:], covariances, strict=False):
+        for layer, kernel, moments in zip(self._layers[1:], self._kernels[1:-1], seconds, strict=True):
             bent = np.zeros_like(kernel)
-            curved = 0.5 * layer.weight * pair_curvature(self._sigma, kernel, covariance)
+            curved = 0.5 * layer.weight * pair_curvature(self._sigma, kernel, moments.tensor())
             bent[first, second] = bent[second, first] = curved
             change = layer.carried(change) + bent
         return change
+
+
+@dataclass(frozen=True)
+class PairMoments:
+    """Second moments of fluctuations d of a kernel that share points.
+
+    Attributes
+    ----------
+    diagonal, mixed, square : ndarray, shape (J, J)
+        <d_aa d_bb>, <d_aa d_ab>, <d_ab d_ab>.
+    """
+
+    diagonal: Array
+    mixed: Array
+    square: Array
+
+    @classmethod
+    def of(cls, fluctuations: Array) -> PairMoments:
+        """Return the moments of fluctuations, shape (size, J, J)."""
+        size = len(fluctuations)
+        along = np.diagonal(fluctuations, axis1=1, axis2=2)
+        return cls(
+            along.T @ along / size,
+            np.einsum("sa,sab->ab", along, fluctuations) / size,
+            np.einsum("sab,sab->ab", fluctuations, fluctuations) / size,
+        )
+
+    @classmethod
+    def mean(cls, parts: Sequence[PairMoments]) -> PairMoments:
+        """Return the mean of the moments of several batches."""
+        names = ("diagonal", "mixed", "square")
+        return cls(*(np.mean([getattr(part, name) for part in parts], axis=0) for name in names))
+
+    def tensor(self) -> Array:
+        """Return a matrix over packed pairs with these entries, and 0 where pairs share no point, (Q, Q)."""
+        points = len(self.diagonal)
+        first, second = pair_indices(points)
+        packed = np.zeros((points, points), dtype=np.intp)
+        packed[first, second] = packed[second, first] = np.arange(first.size)
+        result = np.zeros((first.size, first.size))
+        same, here, there = np.diagonal(packed), np.diagonal(packed)[first], np.diagonal(packed)[second]
+        both = packed[first, second]
+        result[both, both] = self.square[first, second]
+        result[here, both] = result[both, here] = self.mixed[first, second]
+        result[there, both] = result[both, there] = self.mixed[second, first]
+        result[np.ix_(same, same)] = self.diagonal
+        return result
