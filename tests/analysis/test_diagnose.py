@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -105,6 +107,15 @@ def test_further_draws_are_those_that_bring_400() -> None:
     assert verdict_on(ar1((4, 8000), 0.9, SEED + 2)).verdict == "equilibrated"
 
 
+def test_few_draws_that_agree_are_too_few() -> None:
+    found = verdict_on(ar1((2, 100), 0.0, SEED))
+    one = found.observables[0]
+    assert one.statistics.rhat < 1.01
+    assert one.statistics.reliable
+    assert found.verdict == "not yet"
+    assert one.reason.startswith(f"bulk ESS {one.statistics.ess_bulk:.0f}, below 400")
+
+
 # ---- drift ----
 
 
@@ -158,6 +169,19 @@ def test_drift_tests_have_normal_deviates(networks: int, chains: int, rho: float
     assert abs(trend.mean()) * math.sqrt(300) < LIMIT
     units = networks if networks >= 8 else networks * chains
     assert {one.units for one in found} == {units}
+
+
+def test_chains_of_one_network_are_no_independent_units() -> None:
+    # four chains that still remember their common start move together: taken for independent they make
+    # the variance 4, where 1.9 is seen
+    rng = np.random.default_rng(SEED)
+    found = [
+        stationarity(np.repeat(ar1((20, 1, 40), 0.9, int(rng.integers(1 << 30))), 4, axis=1), True)
+        for _ in range(300)
+    ]
+    for name in ("trend", "spread", "thirds"):
+        values = np.array([getattr(one, name) for one in found])
+        assert abs((values**2).mean() - 1) < LIMIT * math.sqrt(2 / 300), name
 
 
 def test_networks_with_their_own_laws_do_not_drift_but_a_common_slope_does() -> None:
@@ -383,6 +407,11 @@ def test_text_and_record() -> None:
     frozen = diagnosis_text(verdict_on(values, shared_target=False))
     assert "(4/4 passed)" in frozen
     assert diagnosis_text(verdict_on(values, algorithm="gd")).startswith("verdict    not a sampler")
+
+
+def test_the_library_is_imported_only_when_chains_are_judged() -> None:
+    code = "import sys, nnft.analysis.diagnose_text as t; sys.exit('arviz_stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # ---- calibration ----
