@@ -6,25 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from ar1 import reference_chains
+from random_chains import ar1
 from runs import LIMIT, SEED, check_band
 
 from nnft.analysis.chain_statistics import autocorrelation_time, chain_statistics
 from nnft.errors import UsageError
 
-Array = npt.NDArray[np.float64]
 REFERENCE = reference_chains()
-
-
-def ar1(shape: tuple[int, ...], rho: float, seed: int) -> Array:
-    """Stationary chains of variance 1 along the last axis; 2 tau = (1 + rho)/(1 - rho)."""
-    values = np.random.default_rng(seed).normal(size=shape)
-    values[..., 1:] *= math.sqrt(1 - rho**2)
-    for t in range(1, shape[-1]):
-        values[..., t] += rho * values[..., t - 1]
-    return values
 
 
 # ---- reference chains ----
