@@ -88,6 +88,7 @@ def with_shift(joint: JointKernels, process: Prediction, means: FloatArray) -> l
     mean, covariance = found.mean[part], found.covariance[part, part]
     relative = _size(mean) / (_size(law.mean) or 1.0) + _size(covariance) / (_size(law.covariance) or 1.0)
     changes = _error_changes(joint, law, found, means)
+    sizes = {name: max(abs(change), relative * law.numbers[name]) for name, change in changes.items()}
     first = Law(
         law.mean + mean,
         law.covariance + covariance,
@@ -96,13 +97,13 @@ def with_shift(joint: JointKernels, process: Prediction, means: FloatArray) -> l
         higher=_higher(found),
         mean_departure=relative * np.abs(mean) + found.mean_error[part],
         covariance_departure=relative * np.abs(covariance) + found.covariance_error[part, part],
-        number_departures={name: relative * abs(change) for name, change in changes.items()},
+        number_departures={name: relative * size for name, size in sizes.items()},
     )
     law = replace(
         law,
         mean_departure=np.abs(mean),
         covariance_departure=np.abs(covariance),
-        number_departures={name: abs(change) for name, change in changes.items()},
+        number_departures=sizes,
     )
     flow = tuple(None if state is None else _same(state, process.final, law) for state in process.flow)
     words = departure_words(joint.trained, law)
