@@ -338,7 +338,8 @@ static uint64_t test_noisy_step(void)
         for (int64_t stride = PAD; stride <= 5 * PAD; stride += 2 * PAD) {
             const int64_t count = rows * stride, row = stride + 3 * PAD, groups = up(count, GROUP) / GROUP;
             const int64_t where[7] = { 77, (int64_t)1 << 40, 5 << 12 | 3, 6 * groups, count, stride, row };
-            double *columns = exact_double(3 * row + stride), *slope = exact_double(count), *start = exact_double(count);
+            double *columns = exact_double(3 * row + stride), *slope = exact_double(count);
+            double *start = exact_double(count);
             double *normals = exact_double(groups * GROUP), *theta = exact_double(count);
             for (int64_t j = 0; j < stride; j++) {
                 columns[j] = number(j, 1);

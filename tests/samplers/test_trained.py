@@ -11,6 +11,7 @@ import pytest
 from training_twins import SEED, Case, data, training
 
 from nnft._kernels import training_problem
+from nnft._kernels.threads import MemberThreads
 from nnft.errors import UsageError
 from nnft.samplers.initial import InitialEnsemble
 from nnft.samplers.trained import Schedule, TrainedEnsemble, Wave
@@ -210,6 +211,27 @@ def test_weights_come_as_matrices() -> None:
     expected = case.law.matrices(case.law.start(2))
     assert np.hstack([second, biases[:, None]]) == pytest.approx(expected[1], rel=1e-13)
     assert first == pytest.approx(expected[0], rel=1e-13)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+def test_threads_share_members(count: int) -> None:
+    """Every member once, also where there are fewer of them than parts; an error of any part is raised."""
+    threads = MemberThreads(count)
+    for members in (1, 2, 5, 29, 100):
+        done = np.zeros(members, dtype=int)
+
+        def part(start: int, stop: int, done: Array = done) -> None:
+            done[start:stop] += 1
+
+        threads.run(members, part)
+        assert np.all(done == 1)
+
+    def fails(start: int, stop: int) -> None:
+        if start <= 40 < stop:
+            raise ValueError("member 40")
+
+    with pytest.raises(ValueError, match="member 40"):
+        threads.run(50, fails)
 
 
 def test_refusals() -> None:
