@@ -21,6 +21,7 @@ from nnft.theory.finite_width import (
     finite_width_shift,
     packed_values,
 )
+from nnft.theory.gaussian_process import kernel_eigenvalues
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,7 +84,9 @@ def with_shift(joint: JointKernels, process: Prediction, means: FloatArray) -> l
     """
     found, law = posterior_shift(joint), process.final
     if found is None or law is None:
-        return [replace(process, departure=by_count(joint.trained))]
+        values, _ = kernel_eigenvalues(joint.blocks(joint.prior)[0])
+        learned = float(np.sum(values / (values + joint.trained.ridge)))
+        return [replace(process, departure=by_count(joint.trained, learned))]
     part = slice(joint.train, joint.train + joint.mesh)
     mean, covariance = found.mean[part], found.covariance[part, part]
     relative = _size(mean) / (_size(law.mean) or 1.0) + _size(covariance) / (_size(law.covariance) or 1.0)
@@ -168,14 +171,13 @@ def departure_words(trained: TrainedRun, law: Law) -> str:
     )
 
 
-def by_count(trained: TrainedRun) -> str:
-    """Return the rough relative departure, training points over the harmonic mean of the widths, in words."""
+def by_count(trained: TrainedRun, learned: float) -> str:
+    """Return the rough relative departure, learned modes over the widths, in words."""
     if not trained.widths:
         return ""
-    points = len(trained.train_inputs)
-    relative = points * sum(1.0 / width for width in trained.widths)
+    relative = learned * sum(1.0 / width for width in trained.widths)
     widths = ", ".join(map(str, trained.widths))
-    return f"of relative order {relative:.2g}: {points} training points at widths {widths}"
+    return f"of relative order {relative:.2g}: {learned:.2g} modes of the kernel learned, at widths {widths}"
 
 
 def kernel_variance(trained: TrainedRun) -> float | None:
@@ -211,7 +213,7 @@ def with_rough_departure(
     trained = joint.trained
     spread = kernel_variance(trained)
     if spread is None or not trained.widths:
-        return replace(prediction, departure=by_count(trained))
+        return replace(prediction, departure=by_count(trained, learned[-1]))
     moved = np.zeros(len(learned))
     observables = trained.run.observables
     if observables is not None and not trained.readout_only:
