@@ -19,7 +19,7 @@ CARD = {
 
 def promised() -> list[re.Pattern[str]]:
     """Names in the page's table of estimates, as patterns."""
-    row = r"^\| (`(?:connected|moment|kernel|vertex|excess)_.*?) \|"
+    row = r"^\| (`(?:connected|moment|kernel_layer|vertex|excess)_.*?) \|"
     rows = re.findall(row, PAGE.read_text(), re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
     return [re.compile(re.sub(r"<\w+>", r"[0-9]+", name)) for name in names]

@@ -98,13 +98,13 @@ def test_format_versions(changed: Callable[..., Path], version: tuple[int, int],
         refused(path, "format version .*this nnft reads 1.x")
         return
     with read_run(path) as run:
-        assert run.newer_minor == (version > (1, 1))
+        assert run.newer_minor == (version > (1, 2))
         assert run.points.shape == (3, 2)
 
 
 def test_newer_minor_version_may_add_things(changed: Callable[..., Path]) -> None:
     def add(file: h5py.File) -> None:
-        set_attribute(file, "format_version", (1, 2))
+        set_attribute(file, "format_version", (1, 3))
         set_attribute(file, "mood", "good")
         file.create_group("spectra")["density"] = np.arange(4.0)
 
@@ -115,7 +115,7 @@ def test_newer_minor_version_may_add_things(changed: Callable[..., Path]) -> Non
 @pytest.mark.parametrize(
     ("path", "pattern"),
     [
-        ("/mesh/points", "missing in 'run.h5': /mesh/points of schema 1.1"),
+        ("/mesh/points", "missing in 'run.h5': /mesh/points of schema 1.2"),
         ("/accumulators/count", "missing in 'run.h5': /accumulators/count"),
         ("/config", "missing in 'run.h5': /config"),
         ("/estimates/connected_4_0011/stderr", "missing in 'run.h5': /estimates/connected_4_0011/stderr"),

@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 PARTS = 4
 """Parts for each thread, so that a slow one is not waited for."""
 
+THREAD_BYTES = 16 << 20
+"""Memory that must be free for each thread that is started."""
+
 
 class MemberThreads:
     """A fixed number of threads.
@@ -18,6 +21,11 @@ class MemberThreads:
     Parameters
     ----------
     count : int
+
+    Raises
+    ------
+    MemoryError
+        By `run`, where there is no memory for threads.
     """
 
     def __init__(self, count: int) -> None:
@@ -32,6 +40,7 @@ class MemberThreads:
             part(0, members)
             return
         if self._pool is None:
+            bytearray(self.count * THREAD_BYTES)  # a thread that dies of want while it starts is waited for
             self._pool = ThreadPoolExecutor(self.count)
         parts = min(members, PARTS * self.count)
         edges = [members * k // parts for k in range(parts + 1)]

@@ -26,9 +26,9 @@ def show(run: str, as_json: bool) -> None:
     from nnft.store.analysis_reader import is_analysis_file
 
     if is_analysis_file(run):
-        from nnft.pipeline.action_output import stored_action
+        from nnft.pipeline.compare_output import stored_analysis
 
-        kept = stored_action(run)
+        kept = stored_analysis(run)
         click.echo(json.dumps(kept.record, indent=2) if as_json else kept.text)
         return
     from nnft.analysis.run import open_run

@@ -130,7 +130,7 @@ def _compare_outputs(stored: StoredRun, first: int, fresh: FloatArray) -> int:
     """Compare outputs of networks from `first` on with those that the file keeps; returns their number."""
     manifest = stored.fields
     count = 0 if manifest is None else max(0, min(len(fresh), manifest.rows - first))
-    if count and not np.array_equal(stored.read_fields(first, first + count), fresh[:count]):
+    if count and not np.array_equal(stored.read_fields(first, first + count), fresh[:count], equal_nan=True):
         raise DataFileError(
             f"recomputed outputs differ in the stored fields of network {first} and on: got others than the "
             "seed gives"

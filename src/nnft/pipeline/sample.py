@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from nnft.pipeline.machine import choose_threads, provenance
 from nnft.pipeline.progress import Progress, make_progress
 from nnft.pipeline.stop import StopFlag
 from nnft.pipeline.target import Start, check_target, make_start, outputs_folder, read_card, segment_rows
+from nnft.pipeline.worker import Worker
 from nnft.spec.run import RunSpec
 from nnft.store.lock import RunLock
 from nnft.store.segments import FieldWriter
@@ -145,6 +145,7 @@ class Session:
     """
 
     _checkpoints: type[Checkpoints] = Checkpoints
+    _on_the_way: str = ""
 
     def __init__(self, path: Path, start: Start, flag: StopFlag, lock: RunLock, command: str) -> None:
         self._path, self._start, self._flag, self._lock = path, start, flag, lock
@@ -261,26 +262,14 @@ class Session:
         If a stop was asked for and the work does not end soon, it is abandoned: nothing of it was
         committed.
         """
-        outcome: dict[str, Any] = {}
-
-        def target() -> None:
-            try:
-                outcome["value"] = work()
-            except BaseException as error:
-                outcome["error"] = error
-
-        worker = threading.Thread(target=target, daemon=True)
-        worker.start()
+        worker = Worker(work)
         asked_at: float | None = None
-        while worker.is_alive():
-            worker.join(0.05)
+        while not worker.wait(0.05):
             if self._flag.stopping:
                 asked_at = asked_at or time.monotonic()
                 if time.monotonic() - asked_at > patience:
                     raise self._stopped()
-        if "error" in outcome:
-            raise outcome["error"]
-        return outcome.get("value")
+        return worker.result()
 
     def _commit(self, checkpoints: Checkpoints) -> None:
         """Publish the state of the run."""
@@ -293,7 +282,7 @@ class Session:
         if self._committed is None:
             again = self._command + (" --overwrite" if self._path.exists() else "")
             return StoppedEarly(f"stopped before anything was written; start again: {again}", code)
-        done = f"{self._committed} of {self._start.plan.networks} networks committed"
+        done = f"{self._committed} of {self._start.plan.networks} networks committed{self._on_the_way}"
         return StoppedEarly(f"stopped, {done}; go on with: {self._command} --resume", code)
 
     def _field_writer(self, engine: Any) -> FieldWriter | None:

@@ -152,7 +152,7 @@ def require_room(folder: Path, index: ScanIndex, members: Sequence[Member]) -> N
         member.plan for member, record in zip(members, index.members, strict=True) if record.state != "done"
     ]
     if plans:
-        largest = max(plan.snapshot_bytes for plan in plans)
+        largest = max(plan.snapshot_bytes + plan.wave_bytes for plan in plans)
         require_space(folder, largest + sum(plan.snapshot_bytes + plan.fields_bytes for plan in plans))
 
 

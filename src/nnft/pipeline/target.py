@@ -108,7 +108,7 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
     """
     if not resume:
         plan = plan_run(spec)
-        require_space(path.absolute().parent, 2 * plan.snapshot_bytes + plan.fields_bytes)
+        require_space(path.absolute().parent, 2 * (plan.snapshot_bytes + plan.wave_bytes) + plan.fields_bytes)
         return Start(spec, plan, None, "start")
     with read_run(path) as stored:
         earlier = stored.snapshot()
@@ -132,7 +132,7 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
         return Start(spec, plan, earlier, "nothing")
     done = earlier.fields.rows if earlier.fields else 0
     remaining = plan.fields_bytes * (1 - done / max(1, plan.fields_networks))
-    require_space(path.absolute().parent, int(2 * plan.snapshot_bytes + remaining))
+    require_space(path.absolute().parent, int(2 * (plan.snapshot_bytes + plan.wave_bytes) + remaining))
     return Start(spec, plan, earlier, "extend" if earlier.networks_planned != plan.networks else "resume")
 
 

@@ -76,7 +76,7 @@ def train(
         start = make_start(path, spec, resume)
         if start.action == "nothing":
             say(f"already complete: {path} holds all {start.plan.networks} networks")
-            return open_run(path)
+            return _opened(path, say)
         for note in start.plan.notes:
             say(note)
         set_threads(min(count, most_threads()))
@@ -84,9 +84,7 @@ def train(
         session = TrainSession(path, start, flag, lock, shlex.join(words))
         session.threads, session.say = count, say
         session.run(text, provenance(command, count, build_record()), max_seconds, progress)
-    run = open_run(path)
-    _report_divergence(run, say)
-    return run
+    return _opened(path, say)
 
 
 class TrainCheckpoints(Checkpoints):
@@ -137,13 +135,21 @@ class TrainSession(Session):
         self._slice = max(1, min(4 * steps, grown))
         return result
 
+    def _commit(self, checkpoints: Checkpoints) -> None:
+        super()._commit(checkpoints)
+        wave = checkpoints.engine.wave
+        self._on_the_way = ""
+        if wave is not None:
+            where = f" at step {wave.step}" if wave.step else ""
+            self._on_the_way = f", {wave.networks} on their way{where}"
+
     def _most_units(self, engine: TrainEngine) -> int:
         del engine
         return MOST_STEPS
 
     def _shown_networks(self, engine: TrainEngine) -> int:
         wave = engine.wave.networks if engine.wave is not None else 0
-        return engine.networks_done + int(engine.share * wave)
+        return min(engine.plan.networks, engine.networks_done + int(engine.share * wave))
 
     def _theory(self) -> dict[str, np.ndarray[Any, Any]]:
         """The infinite-width kernel of every layer on the mesh: that of the networks at the start."""
@@ -165,21 +171,24 @@ def prior_kernels(start: Start) -> dict[str, np.ndarray[Any, Any]]:
     return {"nngp_kernel": np.stack(kernels)} if np.isfinite(kernels).all() else {}
 
 
-def _report_divergence(run: Run, say: Callable[[str], None]) -> None:
-    """Say which share of the networks diverged.
+def _opened(path: Path, say: Callable[[str], None]) -> Run:
+    """Open a run that is done, and say which share of its networks diverged.
 
     Raises
     ------
     NumericalError
         If all of them did.
     """
+    run = open_run(path)
     lost = int(run.stored.training["diverged/networks"])
     if not lost:
-        return
+        return run
     first = int(run.stored.training["diverged/first"])
     text = (
         f"{lost} of {run.networks} networks diverged ({lost / run.networks:.3g} of all; first member {first})"
     )
     if lost == run.networks:
+        run.close()
         raise NumericalError(f"all networks diverged: got {text}; lower training.step")
     say(f"{text}: they are in no average; lower training.step")
+    return run

@@ -20,6 +20,7 @@ from nnft.spec.run import RunSpec
 FloatArray = npt.NDArray[np.float64]
 
 TRACED_MEMBERS = 128
+STEPS_OF_A_RECORD = 4
 REPLAYED_STEPS = 1 << 40
 
 
@@ -48,19 +49,30 @@ class TrainEngine(TrainingState):
         else:
             self.wave_networks()  # refuses what does not fit before anything is written
 
+    def network_bytes(self) -> int:
+        """Return the memory of one network on its way."""
+        return self.exact.network_bytes if self.exact is not None else super().network_bytes()
+
     def advance(self, steps: int) -> tuple[int, FloatArray]:
-        """Advance the wave by up to `steps` steps; returns first kept network and kept outputs where it
-        ends.
+        """Advance the wave by up to `steps` steps, or find so many blocks of exact posteriors.
+
+        A call that starts a wave does nothing else. Returns first kept network and kept outputs where a
+        wave ends.
         """
         nothing = self.networks_done, np.zeros((0, 1, self.plan.points))
         if self.exact is not None:
-            return self._exact_wave(self.exact)
+            return self._exact_wave(self.exact, steps)
         if self.wave is None:
-            left = self.plan.networks - self.networks_done
-            self._start_wave(self.networks_done, min(self.wave_networks(), left))
+            self._start_wave(self.networks_done, self._next_networks())
+            return nothing
         if not self._towards(steps):
             return nothing
         return self._finish_wave()
+
+    def _next_networks(self) -> int:
+        """Networks of the next wave; the first one has the pilot networks, though there may be fewer."""
+        least = PILOT_NETWORKS if self.networks_done == 0 else 1
+        return max(least, min(self.wave_networks(), self.plan.networks - self.networks_done))
 
     def replay_block(self, block: int, networks: int) -> tuple[int, FloatArray]:
         """Train one block of a run of `networks` networks, whatever was done before, and add it to the sums.
@@ -84,7 +96,7 @@ class TrainEngine(TrainingState):
         self.progress = Progress(seen, np.zeros((len(self.draw_steps), members, self.drawn_size())))
 
     def _towards(self, steps: int) -> bool:
-        """Go on by some steps; True once all snapshots and draws are recorded."""
+        """Go on by some steps, of which a record counts for a few; True once there is nothing left."""
         (wave, progress), ensemble = self.on_the_way, self.sampler
         if self.training.algorithm == "gradient-flow":
             return self._towards_time(wave, progress)
@@ -93,8 +105,10 @@ class TrainEngine(TrainingState):
         while True:
             if progress.moments < len(moments) and wave.step == moments[progress.moments]:
                 self._record_moment()
+                left -= STEPS_OF_A_RECORD
             if progress.draws < len(draws) and wave.step == draws[progress.draws]:
                 self._record_draw()
+                left -= 1
             ahead = [int(m) for m in moments[progress.moments : progress.moments + 1]]
             ahead += [int(d) for d in draws[progress.draws : progress.draws + 1]]
             if not ahead:
@@ -144,18 +158,19 @@ class TrainEngine(TrainingState):
         """
         wave, progress = self.on_the_way
         sums = SampleSums(self, wave, progress)
-        alive = sums.alive
-        self.diverged["members"] += int((wave.status != 0).sum())
-        self.diverged["networks"] += int((~alive).sum())
-        lost = np.flatnonzero(wave.status)
-        if len(lost) and self.diverged["first"] < 0:
-            self.diverged["first"] = wave.first * self.members + int(lost[0])
         if wave.first == 0 and not self.replaying:
             self._set_shifts(sums)
+        networks = sums.leave_out_pilots()
+        status = wave.status[: networks * self.members]
+        self.diverged["members"] += int((status != 0).sum())
+        self.diverged["networks"] += int((~sums.alive[:networks]).sum())
+        lost = np.flatnonzero(status)
+        if len(lost) and self.diverged["first"] < 0:
+            self.diverged["first"] = wave.first * self.members + int(lost[0])
         sums.add()
-        self._trace(progress, wave)
+        self._trace(progress, networks * self.members)
         kept = sums.kept_outputs()
-        first, self.networks_done = wave.first, wave.first + wave.networks
+        first, self.networks_done = wave.first, wave.first + networks
         self.wave = self.progress = None
         return first, kept
 
@@ -166,20 +181,20 @@ class TrainEngine(TrainingState):
         if self.flow is not None:
             self.flow.shifts[:] = moving
 
-    def _trace(self, progress: Progress, wave: Wave) -> None:
+    def _trace(self, progress: Progress, members: int) -> None:
         """Keep the draws of the first members: a few outputs and the scalars that chains are judged by."""
         have = sum(len(part) for part in self.traces)
         room = (
             TRACED_MEMBERS // self.members * self.members if self.members < TRACED_MEMBERS else self.members
         )
-        count = max(0, min(room - have, len(wave.theta)))
+        count = max(0, min(room - have, members))
         if len(progress.drawn) > 1 and count:
             self.traces.append(network_numbers(self, progress.drawn[:, :count]).transpose(1, 0, 2))
 
-    def _exact_wave(self, exact: ExactPosterior) -> tuple[int, FloatArray]:
+    def _exact_wave(self, exact: ExactPosterior, blocks: int) -> tuple[int, FloatArray]:
         """Networks whose readout posterior is known: no training at all."""
         first = self.networks_done
-        count = min(self.wave_networks(), self.plan.networks - first)
+        count = min(blocks * self.plan.block_size, self.wave_networks(), self.plan.networks - first)
         kept = exact.add(self, first, count)
         self.networks_done += count
         return first, kept

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from nnft._kernels import conditioning
 from nnft.errors import NumericalError
 from nnft.pipeline.train_samples import Adder
-from nnft.pipeline.train_state import PILOT_NETWORKS, TrainingState
+from nnft.pipeline.train_state import TrainingState
 from nnft.samplers.initial import InitialEnsemble
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
@@ -56,6 +57,13 @@ class ExactPosterior:
             "float64",
         )
 
+    @property
+    def network_bytes(self) -> int:
+        """Memory of one network: kernels of all layers on all points, its law, its draws."""
+        points, mesh = len(self._points), self._plan.points
+        pairs = points * (points + 1) // 2 * (self._plan.layers + 1)
+        return 8 * (pairs + mesh + mesh * (mesh + 1) // 2 + self._training.draws * mesh)
+
     def laws(self, first: int, count: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return kernels (n, pairs of all points), means (n, E) and packed covariances (n, Q) of networks.
 
@@ -78,21 +86,29 @@ class ExactPosterior:
         return packed, mean, covariance
 
     def train_errors(self, packed: FloatArray) -> FloatArray:
-        """Return the posterior mean of (f - y)^2 per training point of every network, shape (n,)."""
-        points = self._training.train_points
+        """Return the posterior mean of (f - y)^2 per training point of every network, shape (n,).
+
+        With A = (K + kappa)^-1 the sum over the points is kappa^2 |A y|^2 + kappa tr(K A), and
+        tr(K A) = P - kappa tr A.
+        """
+        from scipy.linalg.lapack import dpotrf, dpotri
+
+        points, ridge = self._training.train_points, self._training.ridge
         total = len(self._points)
         starts = [a * total - a * (a - 1) // 2 for a in range(points)]
         rows = np.concatenate([np.arange(start, start + points - a) for a, start in enumerate(starts)])
-        upper = np.triu_indices(points)
+        upper, diagonal = np.triu_indices(points), np.arange(points)
         errors = np.empty(len(packed))
-        ridge = self._training.ridge
-        for m, pairs in enumerate(packed):
-            kernel = np.zeros((points, points))
-            kernel[upper] = pairs[rows]
-            kernel += np.triu(kernel, 1).T
-            values, vectors = np.linalg.eigh(kernel)
-            alpha = vectors.T @ self._targets / (values + ridge)
-            errors[m] = (ridge**2 * (alpha**2).sum() + ridge * (values / (values + ridge)).sum()) / points
+        with threadpool_limits(limits=1, user_api="blas"):
+            for m, pairs in enumerate(packed):
+                inverse = np.zeros((points, points), order="F")
+                inverse[upper] = pairs[rows]
+                inverse[diagonal, diagonal] += ridge
+                inverse, _ = dpotri(dpotrf(inverse, overwrite_a=True)[0], overwrite_c=True)
+                trace = float(inverse.trace())
+                inverse = np.triu(inverse) + np.triu(inverse, 1).T
+                alpha = inverse @ self._targets
+                errors[m] = ridge * (ridge * float(alpha @ alpha) + points - ridge * trace) / points
         return errors
 
     def add(self, engine: TrainingState, first: int, count: int) -> FloatArray:
@@ -103,7 +119,7 @@ class ExactPosterior:
         conditioning.posterior_draws(mean, covariance, self._key(engine), first, self._training.draws, draws)
         errors = self.train_errors(packed)
         if first == 0 and not engine.replaying:
-            estimator.shift = mean[:PILOT_NETWORKS].mean(axis=0)
+            estimator.shift = mean[0].copy()
         adder = Adder(estimator.layout, estimator.shift, estimator.sums, plan.bins)
         size, per = plan.block_size, self._training.draws
         values = (

@@ -12,6 +12,7 @@ from nnft.errors import NumericalError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
+from nnft.estimators.stored_layout import unusable
 from nnft.pipeline.train_state import Progress, TrainingState
 from nnft.samplers.trained import Wave
 
@@ -132,6 +133,11 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
         New.
     stored : mapping
         "accumulators", "training" (arrays by path) and "networks_done".
+
+    Raises
+    ------
+    DataFileError
+        An array is missing, or does not fit the training.
     """
     arrays: Mapping[str, Array] = stored["training"]
     engine.estimator = CorrelatorEstimator.from_arrays({"layers": np.zeros(0)} | dict(stored["accumulators"]))
@@ -145,25 +151,43 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
         name.removeprefix("equilibrium/"): arrays[name] for name in arrays if name.startswith("equilib")
     }
     engine.equilibrium = ObservableEstimator.from_arrays(equilibrium, engine.names.averaged)
-    engine.diverged = {name: int(arrays[f"diverged/{name}"]) for name in engine.diverged}
-    if "traces/values" in arrays:
-        engine.traces = [np.array(arrays["traces/values"])]
-    if "wave/position" in arrays and engine.ensemble is not None:
-        _restore_wave(engine, arrays)
+    try:
+        engine.diverged = {name: int(arrays[f"diverged/{name}"]) for name in engine.diverged}
+        if "traces/values" in arrays:
+            engine.traces = [np.array(arrays["traces/values"])]
+        if "wave/position" in arrays and engine.ensemble is not None:
+            _restore_wave(engine, arrays)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise unusable(error) from error
 
 
 def _restore_wave(engine: TrainingState, arrays: Mapping[str, Array]) -> None:
     first, networks, step, moments, draws = (int(number) for number in arrays["wave/position"])
-    wave = engine.sampler.start(first, networks)
-    for name in ("theta", "extra", "control", "status"):
-        if f"wave/{name}" in arrays:
-            getattr(wave, name)[...] = arrays[f"wave/{name}"]
-    wave.step, wave.time = step, float(arrays["wave/time"])
     members = networks * engine.members
     seen = np.zeros((engine.training.snapshot_count, members, engine.seen_size()))
     drawn = np.zeros((len(engine.draw_steps), members, engine.drawn_size()))
-    if "wave/seen_moments" in arrays:
-        seen[...] = arrays["wave/seen_moments"]
-    if "wave/recorded_draws" in arrays:
-        drawn[...] = arrays["wave/recorded_draws"]
+    sensible = 0 <= step <= engine.training.total_steps and 0 <= moments <= len(seen) + 1
+    if first != engine.networks_done or networks < 1 or not sensible or not 0 <= draws <= len(drawn):
+        raise ValueError(f"wave/position {first}, {networks}, {step}, {moments}, {draws}")
+    wave = engine.sampler.start(first, networks)
+    for name in ("theta", "extra", "control", "status"):
+        _fill(getattr(wave, name), arrays, f"wave/{name}")
+    _fill(seen, arrays, "wave/seen_moments")
+    _fill(drawn, arrays, "wave/recorded_draws")
+    wave.step, wave.time = step, float(arrays["wave/time"])
     engine.wave, engine.progress = wave, Progress(seen, drawn, moments, draws)
+
+
+def _fill(target: Array, arrays: Mapping[str, Array], name: str) -> None:
+    """Put a stored array in place; empty ones are not stored.
+
+    Raises
+    ------
+    ValueError
+        The shape is another one.
+    """
+    if target.size == 0:
+        return
+    if arrays[name].shape != target.shape:
+        raise ValueError(f"{name} of shape {arrays[name].shape} instead of {target.shape}")
+    target[...] = arrays[name]

@@ -82,6 +82,15 @@ class SampleSums:
         seen = self._progress.seen[:, members, :points].mean(axis=1)
         return drawn, seen
 
+    def leave_out_pilots(self) -> int:
+        """Leave networks out that the ensemble does not have; returns the number of the others.
+
+        The first wave has the pilot networks even where the ensemble is smaller.
+        """
+        networks = min(self._wave.networks, self._engine.plan.networks - self._wave.first)
+        self.alive[networks:] = False
+        return networks
+
     def _members(self, networks: IntArray) -> IntArray:
         """Return the members of some networks of the wave, network after network."""
         members: IntArray = (networks[:, None] * self._chains + np.arange(self._chains)).ravel()
@@ -150,12 +159,16 @@ class SampleSums:
         return self._per_network(np.stack(numbers, axis=1))
 
     def kept_outputs(self) -> FloatArray:
-        """Return the outputs at the last draw of the first chain of the networks that are kept, (n, 1, P)."""
+        """Return the outputs at the last draw of the first chain of the networks that are kept, (n, 1, P).
+
+        Those of a network that diverged are NaN.
+        """
         engine, wave, points = self._engine, self._wave, self._engine.plan.points
         count = max(0, min(wave.networks, engine.plan.fields_networks - wave.first))
         numbers = 3 + 2 * engine.plan.layers
         last = self._progress.drawn[-1, :: self._chains]
         outputs = last[:count, last.shape[1] - numbers - points : last.shape[1] - numbers].copy()
+        outputs[~self.alive[:count]] = np.nan
         return outputs[:, None, :]
 
 

@@ -4,8 +4,11 @@ open.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from nnft.errors import CardError, NumericalError
 from nnft.samplers.trained import Schedule, TrainedEnsemble
@@ -18,6 +21,7 @@ from nnft.spec.training_resolution import TrainingResolution
 FloatArray = npt.NDArray[np.float64]
 
 PILOT_NETWORKS = 8
+MOST_PILOT_POINTS = 1000
 SAFE_UNDERDAMPED = 0.5
 SAFE_MALA = 0.25
 
@@ -92,41 +96,55 @@ def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
     The matrix 2 c J M J^T of a network, with J the derivatives of its outputs on the training points and M
     the mobilities, has the eigenvalues of 2 c M^(1/2) J^T J M^(1/2); the weight decay adds its own. For
     batches of fewer points than the data it is the largest of a single point, times the points of a batch.
+    Of many training points the first ones stand for all: the largest eigenvalue grows with their number.
+
+    Raises
+    ------
+    NumericalError
+        A tangent kernel is not finite.
     """
     problem = make_problem(spec, training)
-    schedule = make_schedule(training, 1.0)
-    ensemble = TrainedEnsemble(problem, schedule, spec.dataset().train_inputs, None, spec.ensemble.seed)
-    count = min(PILOT_NETWORKS, spec.ensemble.networks)
-    kernels, _ = ensemble.kernels(ensemble.start(0, count))
-    points = training.train_points
-    upper = np.triu_indices(points)
-    tangent = np.zeros((count, points, points))
-    for m, packed in enumerate(kernels[:: training.chains]):
-        tangent[m][upper] = packed[points * (points + 1) // 2 :]
-    tangent += np.triu(tangent, 1).transpose(0, 2, 1)
-    if not np.isfinite(tangent).all():
-        raise NumericalError(
-            "tangent kernel at the start is not finite: got overflow; lower the weight variance"
-        )
-    if training.algorithm == "sgd":
-        batch = min(training.batch_size, points)
-        diagonal = tangent.diagonal(axis1=1, axis2=2)
-        largest = float(np.sort(diagonal, axis=1)[:, -batch:].sum(axis=1).max())
-        largest = min(largest, float(np.linalg.eigvalsh(tangent)[:, -1].max()))
-    else:
-        largest = float(np.linalg.eigvalsh(tangent)[:, -1].max())
+    schedule = replace(make_schedule(training, 1.0), chains=1)
+    inputs = spec.dataset().train_inputs[:MOST_PILOT_POINTS]
+    ensemble = TrainedEnsemble(problem, schedule, inputs, None, spec.ensemble.seed)
+    total, batch = training.train_points, min(training.batch_size, training.train_points)
+    stochastic = training.algorithm == "sgd"
+    largest = 0.0
+    with threadpool_limits(limits=1, user_api="blas"):
+        for network in range(PILOT_NETWORKS):
+            tangent = _tangent_kernel(ensemble, network, len(inputs))
+            value = float(np.linalg.eigvalsh(tangent)[-1]) * total / len(inputs)
+            if stochastic:
+                few = min(batch, len(inputs))
+                of_batch = float(np.sort(tangent.diagonal())[-few:].sum()) * batch / few
+                value = min(value, of_batch)
+            largest = max(largest, value)
     decay = float((problem.columns[0] * problem.columns[1]).max())
-    if training.algorithm == "sgd":
-        batch = min(training.batch_size, points)
-        share = points / batch if training.mean_loss else 1.0
+    if stochastic:
+        share = total / batch if training.mean_loss else 1.0
         return schedule.gradient_factor * share * largest + decay * (
-            1.0 if training.mean_loss else batch / points
+            1.0 if training.mean_loss else batch / total
         )
     return schedule.gradient_factor * largest + decay
 
 
+def _tangent_kernel(ensemble: TrainedEnsemble, network: int, points: int) -> FloatArray:
+    """Return the tangent kernel of one network at the start on the mesh of the ensemble, shape (P, P)."""
+    packed, _ = ensemble.kernels(ensemble.start(network, 1))
+    tangent = np.zeros((points, points))
+    tangent[np.triu_indices(points)] = packed[0, points * (points + 1) // 2 :]
+    if not np.isfinite(tangent).all():
+        raise NumericalError(
+            "tangent kernel at the start is not finite: got overflow; lower the weight variance"
+        )
+    whole: FloatArray = tangent + np.triu(tangent, 1).T
+    return whole
+
+
 def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:
     """Return the step size and the largest stable one; infinite where there is no such limit.
+
+    A step that is found here is rounded, so that machines that round differently find the same one.
 
     Raises
     ------
@@ -144,10 +162,11 @@ def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:
     step = training.step
     if step == 0.0:
         step = SAFE_UNDERDAMPED / np.sqrt(curvature) if second_order else SAFE_MALA / curvature
+        step = float(f"{step:.6g}")
     elif step >= limit and not (training.adapt and training.burn_in):
         advice = (
             f"allowed: below {limit:.4g}, the stability limit at curvature {curvature:.4g}, the largest "
-            f"of the first {min(PILOT_NETWORKS, spec.ensemble.networks)} networks"
+            f"of the first {PILOT_NETWORKS} networks"
         )
         raise CardError(line("step above the stability limit", "training.step", f"{step:.6g}", advice))
     return float(step), float(limit)

@@ -15,17 +15,16 @@ from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.layout import SumLayout, sum_layout
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
+from nnft.pipeline.memory import available_bytes
 from nnft.pipeline.train_names import SAMPLERS, observable_names
 from nnft.pipeline.train_setup import make_ensemble, resolved
 from nnft.samplers.trained import TrainedEnsemble, Wave
-from nnft.spec.plan import RunPlan
+from nnft.spec.plan import FEWEST_IN_WAVE, MOST_IN_WAVE, WAVE_MEMORY, RunPlan
 from nnft.spec.run import RunSpec
 
 FloatArray = npt.NDArray[np.float64]
 
-PILOT_NETWORKS = 8
-WAVE_BYTES = 512 << 20
-WAVE_NETWORKS = 256
+PILOT_NETWORKS = FEWEST_IN_WAVE
 
 
 @dataclass
@@ -150,19 +149,18 @@ class TrainingState:
         """
         block = self.plan.block_size
         smallest = -(-PILOT_NETWORKS // block) * block
-        if self.ensemble is None:
-            return max(smallest, WAVE_NETWORKS // block * block)
         per_network = self.network_bytes()
         most = available_bytes() // 2
-        if min(smallest, self.plan.networks) * per_network > most:
+        if smallest * per_network > most:
+            members = smallest * self.members
             fits = int(most // per_network) * self.members
             raise EnvironmentRefusal(
-                f"too little memory for the chains of a wave: got {smallest * self.members} members of "
+                f"too little memory for the networks in training: got {members} members of "
                 f"{per_network / self.members / 2**20:.3g} MiB; {fits} fit: lower training.chains, draws, "
-                "snapshots or the widths"
+                "snapshots, the widths or the data"
             )
-        fitting = int(min(WAVE_BYTES, most) // per_network)
-        return max(smallest, min(WAVE_NETWORKS, fitting) // block * block)
+        fitting = int(min(WAVE_MEMORY, most) // per_network)
+        return max(smallest, min(MOST_IN_WAVE, fitting) // block * block)
 
     def network_bytes(self) -> int:
         """Return the memory of one network on its way: states and what is recorded of its members."""
@@ -182,15 +180,3 @@ class TrainingState:
         """Return the numbers recorded of a member at a snapshot: outputs, scalars, movements, two kernels."""
         points = self.plan.points
         return points + 3 + 2 * self.plan.layers + 2 + points * (points + 1)
-
-
-def available_bytes() -> int:
-    """Return the memory that the machine has free, as far as it says."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return 8 << 30

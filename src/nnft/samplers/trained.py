@@ -166,7 +166,12 @@ class TrainedEnsemble:
         self.readout_only = readout
         self.dual = readout and self._on_residuals()
         self.numbers = self._numbers()
-        self.work = problem.work_size(self.mesh[0], self.joint[0], *([self.test[0]] if test else []))
+        self.joint_work = problem.work_size(self.joint[0])
+        self.work = max(
+            problem.work_size(problem.header, kernels=self.dual),
+            problem.work_size(self.mesh[0]),
+            problem.work_size(self.test[0], kernels=False),
+        )
         self.chains = schedule.chains
         self.threads = MemberThreads(threads)
 
@@ -340,5 +345,7 @@ class TrainedEnsemble:
         targets = np.ascontiguousarray(self.problem.targets[:, self.problem.moving.observe])
         before = (self.problem.arrays, (*self.joint, targets, ridge), None, self.problem.readout)
         arrays = (self.weights(wave), mean, covariance)
-        self._share(wave, self._plan(wave.step, wave.step), conditioning.condition_members, before, arrays)
+        plan = self._plan(wave.step, wave.step)
+        plan[training.WORK] = self.joint_work
+        self._share(wave, plan, conditioning.condition_members, before, arrays)
         return mean, covariance

@@ -97,9 +97,18 @@ class TrainingProblem:
         """What the kernels call a problem."""
         return self.header, self.parameters, self.data, self.columns
 
-    def work_size(self, *headers: IntArray) -> int:
-        """Return the doubles of working memory for this and other sets of points."""
-        return max(training_work_size(header) for header in (self.header, *headers))
+    def work_size(self, header: IntArray | None = None, kernels: bool = True) -> int:
+        """Return the doubles of working memory for a set of points, those to train on if none is given.
+
+        Kernels take two squares of the number of points; without them there are only outputs and gradients.
+        """
+        header = self.header if header is None else header
+        size = training_work_size(header)
+        if kernels:
+            return size
+        points, padded = int(header[1]), int(header[2])
+        stride = max(_padded(fan_in + biased) for fan_in, biased in zip(self.fans, self.biased, strict=True))
+        return size - points * max(0, 2 * padded - stride)
 
     def _header(self, points: int) -> IntArray:
         kind = ACTIVATION_KINDS[self.network.activation]

@@ -15,6 +15,10 @@ WORKING_MEMORY = 256 * 2**20
 """Bytes of a bare interpreter with the libraries of a run."""
 
 SNAPSHOT_OVERHEAD = 256 * 2**10
+FEWEST_IN_WAVE = 8
+MOST_IN_WAVE = 256
+WAVE_MEMORY = 512 * 2**20
+"""Networks that are trained together, and bytes that they may take."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class RunPlan(Resolution):
     accumulator_bytes, flow_bytes, snapshot_bytes, fields_bytes : int
         Accumulators of all bins; the same at every moment of a training that is recorded; result file;
         kept outputs.
+    wave_bytes : int
+        Networks in training with what is recorded of them; they stand in the result file until they are
+        done.
     memory_bytes, thread_bytes : int
         Peak memory with one thread, and what every further thread adds.
     fields_networks : int
@@ -53,6 +60,7 @@ class RunPlan(Resolution):
     blocks: int
     accumulator_bytes: int
     flow_bytes: int
+    wave_bytes: int
     thread_bytes: int
     memory_bytes: int
     snapshot_bytes: int
@@ -88,6 +96,7 @@ def plan_run(spec: RunSpec) -> RunPlan:
     networks = spec.ensemble.networks
     accumulators = resolution.bins * resolution.components * 8
     flow = accumulators * (resolution.training.snapshot_count if resolution.training else 0)
+    wave = _wave_bytes(resolution, points, spec.network.layers, networks)
     given = points * dimension * 8 + _data_bytes(spec)
     tables = _table_bytes(resolution)
     thread = _thread_bytes(spec, resolution, points, dimension)
@@ -106,8 +115,9 @@ def plan_run(spec: RunSpec) -> RunPlan:
         blocks=blocks,
         accumulator_bytes=accumulators,
         flow_bytes=flow,
+        wave_bytes=wave,
         thread_bytes=thread,
-        memory_bytes=WORKING_MEMORY + accumulators + flow + tables + thread + given,
+        memory_bytes=WORKING_MEMORY + accumulators + flow + wave + tables + thread + given,
         snapshot_bytes=SNAPSHOT_OVERHEAD + accumulators + flow + tables // 2 + given,
         fields_networks=kept,
         fields_bytes=fields,
@@ -156,6 +166,21 @@ def _training_bytes(spec: RunSpec, resolution: Resolution, training: TrainingRes
     layers = 2 * neurons * (training.train_points + training.test_points + points)
     sums = resolution.components * (1 + training.snapshot_count)
     return states + (layers + kernels + sums) * 8
+
+
+def _wave_bytes(resolution: Resolution, points: int, layers: int, networks: int) -> int:
+    """Bytes of the networks that are trained together: as many as fit into half a gigabyte, at least 8."""
+    training = resolution.training
+    if training is None or training.algorithm == "exact":
+        return 0
+    numbers = 3 + 2 * layers
+    pairs = pair_count(points)
+    drawn = points + numbers + (points + pairs if training.estimator == "trained-conditional" else 0)
+    seen = points + numbers + 2 + 2 * pairs
+    recorded = training.draws * drawn + training.snapshot_count * seen
+    network = training.chains * (training.member_bytes + 8 * recorded)
+    least = -(-FEWEST_IN_WAVE // resolution.block_size) * resolution.block_size
+    return network * max(least, min(MOST_IN_WAVE, WAVE_MEMORY // network, networks))
 
 
 def _notes(spec: RunSpec, resolution: Resolution, blocks: int) -> tuple[str, ...]:

@@ -72,7 +72,9 @@ def _training_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
     rows = training_rows(plan.training, spec.dataset(), plan.layers)
     if plan.training.algorithm != "exact":
         state = f"{bytes_text(plan.training.member_bytes)} for the state of a chain"
-        rows.append(("memory of training", f"{state}, {bytes_text(plan.flow_bytes)} for all snapshots"))
+        wave = f"{bytes_text(plan.wave_bytes)} for the networks trained together"
+        flow = f"{bytes_text(plan.flow_bytes)} for all snapshots"
+        rows.append(("memory of training", f"{state}, {wave}, {flow}"))
     return rows
 
 
