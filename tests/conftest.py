@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,13 @@ def pytest_xdist_auto_num_workers() -> int | None:
         return None
     granted = len(os.sched_getaffinity(0))
     return granted if granted > 1 else 0
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; nobody else may enter `tmp_path`, or a folder above it."""
+    folder = Path(tempfile.mkdtemp(prefix="nnft-open-"))
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)

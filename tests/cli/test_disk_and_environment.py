@@ -7,7 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,16 +72,6 @@ def test_small_file_system(nnft: Nnft, small_disk: Path) -> None:
     nnft.card(**FIELDS_CARD | {"fields": "0"})
     refused(nnft("sample", "card.toml", "-o", "disk/run.h5", "--quiet"), 4, "needed")
     assert [entry.name for entry in small_disk.iterdir()] == ["ballast"]
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user may enter."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    folder.chmod(0o755)
-    shutil.rmtree(folder)
 
 
 def as_ordinary_user(nnft: Nnft, *words: str) -> Outcome:

@@ -242,22 +242,16 @@ def test_file_size_limit_ends_with_exit_code_4(analysis_path: Path, make_analysi
     assert names(analysis_path.parent) == ["action.h5"]
 
 
-def test_read_only_folder_is_refused(analysis_path: Path) -> None:
+def test_read_only_folder_is_refused(open_folder: Path) -> None:
     """Root is not stopped by permissions, so become nobody."""
-    folder = analysis_path.parent
-    for above in (folder.parent, folder.parent.parent, folder.parent.parent.parent):
-        above.chmod(0o755)
-    folder.chmod(0o555)
+    open_folder.chmod(0o555)
     become = "os.setgid(65534); os.setuid(65534); " if os.getuid() == 0 else ""
-    try:
-        with start(become + "save_analysis(sys.argv[2], content)", analysis_path) as process:
-            _, errors = process.communicate(timeout=60)
-    finally:
-        folder.chmod(0o755)
+    with start(become + "save_analysis(sys.argv[2], content)", open_folder / "action.h5") as process:
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 4, errors
     assert "choose a folder you may write to" in errors
     assert errors.count("\n") == 1
-    assert names(folder) == []
+    assert names(open_folder) == []
 
 
 def test_kill_leaves_a_complete_file_and_the_next_writer_clears_up(

@@ -184,22 +184,17 @@ def test_file_size_limit_ends_with_exit_code_4(run_path: Path, limit: int) -> No
     assert names(run_path.parent) == ["run.h5"]
 
 
-def test_read_only_folder_is_refused_at_once(run_path: Path) -> None:
+def test_read_only_folder_is_refused_at_once(open_folder: Path) -> None:
     """The lock is the first thing a run writes; root is not stopped by permissions, so become nobody."""
-    folder = run_path.parent
+    run_path = open_folder / "run.h5"
     publish(run_path, write_number(1))
-    for above in (folder, folder.parent, folder.parent.parent):
-        above.chmod(0o755)
-    folder.chmod(0o555)
-    try:
-        become = "os.setgid(65534); os.setuid(65534); " if os.getuid() == 0 else ""
-        for action in ("RunLock(sys.argv[2]).acquire()", "publish(sys.argv[2], fill)"):
-            done = run_python(become + action, run_path)
-            assert done.returncode == 4, done.stderr
-            assert "choose a folder you may write to" in done.stderr
-    finally:
-        folder.chmod(0o755)
-    assert names(folder) == ["run.h5"]
+    open_folder.chmod(0o555)
+    become = "os.setgid(65534); os.setuid(65534); " if os.getuid() == 0 else ""
+    for action in ("RunLock(sys.argv[2]).acquire()", "publish(sys.argv[2], fill)"):
+        done = run_python(become + action, run_path)
+        assert done.returncode == 4, done.stderr
+        assert "choose a folder you may write to" in done.stderr
+    assert names(open_folder) == ["run.h5"]
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
