@@ -125,9 +125,11 @@ def test_layers_and_chains_start_apart() -> None:
         for k in (1, 2):
             assert np.array_equal(layers[network][0][0], layers[network + k][0][0])
             assert np.array_equal(layers[network][0][1], layers[network + k][0][1])
+        for one, other in ((0, 1), (0, 2), (1, 2)):
             for layer in (1, 2):
-                assert not np.any(layers[network][layer][0] == layers[network + k][layer][0])
-                assert not np.any(layers[network][layer][1] == layers[network + k][layer][1])
+                pair = layers[network + one][layer], layers[network + other][layer]
+                assert not np.any(pair[0][0] == pair[1][0])
+                assert not np.any(pair[0][1] == pair[1][1])
     assert not np.any(layers[0][0][0] == layers[3][0][0])
     alone = case.ensemble(Schedule("hmc", 0.1, 1.0, temperature=0.2)).start(4, 2).theta
     assert np.array_equal(alone, theta[::3])  # the first chain is the network itself
