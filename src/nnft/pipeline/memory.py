@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import mmap
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 UNKNOWN_MACHINE = 8 << 30
 GROUPS = Path("/sys/fs/cgroup")
+LIBRARY_BYTES = 128 << 20
+"""Address space that libraries take while they are loaded and kernels while they start."""
 
 
 def available_bytes() -> int:
     """Return the memory that machine, control group and limits of the process leave, as far as they say."""
     known = [free for free in (_machine(), _limit(), *_groups()) if free is not None]
     return max(0, min(known, default=UNKNOWN_MACHINE))
+
+
+def require_room_for_libraries() -> None:
+    """Refuse to start where linear algebra would wait for ever for its buffers.
+
+    Raises
+    ------
+    MemoryError
+        The system refuses 128 MiB.
+    """
+    try:
+        mmap.mmap(-1, LIBRARY_BYTES).close()
+    except OSError as error:
+        raise MemoryError(f"{LIBRARY_BYTES >> 20} MiB for libraries") from error
 
 
 def _machine() -> int | None:

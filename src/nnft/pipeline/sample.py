@@ -19,6 +19,7 @@ from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.pipeline.checkpoint import Checkpoints
 from nnft.pipeline.engine import Engine
 from nnft.pipeline.machine import choose_threads, provenance
+from nnft.pipeline.memory import require_room_for_libraries
 from nnft.pipeline.progress import Progress, make_progress
 from nnft.pipeline.stop import StopFlag
 from nnft.pipeline.target import Start, check_target, make_start, outputs_folder, read_card, segment_rows
@@ -231,6 +232,7 @@ class Session:
 
     def _engine_in_worker(self) -> Any:
         """Make the engine, which compiles kernels, while signals are served."""
+        require_room_for_libraries()
         return self._in_slices(self._make_engine, COMPILE_PATIENCE_SECONDS)
 
     def _make_engine(self) -> Any:
@@ -264,8 +266,10 @@ class Session:
         """
         worker = Worker(work)
         asked_at: float | None = None
-        while not worker.wait(0.05):
-            if self._flag.stopping:
+        ended = False
+        while not ended:
+            ended = worker.wait(0.05)
+            if self._flag.stopping and not ended:
                 asked_at = asked_at or time.monotonic()
                 if time.monotonic() - asked_at > patience:
                     raise self._stopped()

@@ -153,7 +153,7 @@ class TrainingState:
         most = available_bytes() // 2
         if smallest * per_network > most:
             members = smallest * self.members
-            fits = int(most // per_network) * self.members
+            fits = most * self.members // per_network
             raise EnvironmentRefusal(
                 f"too little memory for the networks in training: got {members} members of "
                 f"{per_network / self.members / 2**20:.3g} MiB; {fits} fit: lower training.chains, draws, "
