@@ -46,6 +46,24 @@ def test_mean_and_covariance_have_no_bias(networks: int) -> None:
     assert np.all(abs(plain - exact(2)) > 0.05 / networks * abs(exact(2)).max())
 
 
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_an_error_needs_one_network_more_than_the_value(order: int) -> None:
+    """Without a bin fewer networks than the order are left: all replicates agree, whatever the networks."""
+    rng = np.random.default_rng(SEED)
+    for networks, known in ((order, False), (order + 1, True)):
+        estimator = estimate_samples(LAYOUT, {"fields": rng.normal(size=(networks, 1, 2))}, networks)
+        found = estimator.result(order)
+        assert np.isfinite(found.value).all()
+        assert np.isfinite(found.stderr).all() == known
+        assert found.unreliable.all() != known
+        assert found.bins.shape == (networks * known, len(found.value))
+        assert np.isfinite(estimator.replicates(order).stderr()).all() == known
+    if order == 4:
+        kurtosis = estimate_samples(LAYOUT, {"fields": rng.normal(size=(4, 1, 2))}, 4).excess_kurtosis()
+        assert np.isfinite(kurtosis.value).all()
+        assert np.isnan(kurtosis.stderr).all()
+
+
 @pytest.mark.parametrize("networks", [3, 5, 8])
 def test_the_third_cumulant_has_the_bias_of_second_order_that_is_known(networks: int) -> None:
     """-2 kappa3(network means) / M (M - 1) is left: 2 E[m]^3 has it, the jackknife removes 1/M only."""

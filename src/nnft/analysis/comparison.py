@@ -146,11 +146,7 @@ def compare(trained: TrainedRun) -> Comparison:
     Returns
     -------
     Comparison
-
-    Raises
-    ------
-    NumericalError
-        If there are too few networks for the connected correlators.
+        Correlators for which there are too few networks have no values.
     """
     run, found = trained.run, theories(trained)
     predictions = found.predictions

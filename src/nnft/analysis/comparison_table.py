@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnft.analysis.trained_law import Law
+from nnft.errors import NumericalError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.joint_test import FEWEST_BINS, JointTest, joint_test, judged_components
 from nnft.estimators.observables import ObservableEstimator
@@ -98,13 +99,7 @@ def pulls(value: FloatArray, stderr: FloatArray, theory: FloatArray) -> FloatArr
 
 
 def compare_table(estimator: CorrelatorEstimator, order: int, laws: Sequence[Law | None]) -> Table:
-    """Return a connected correlator with one column for each law.
-
-    Raises
-    ------
-    NumericalError
-        If there are too few networks.
-    """
+    """Return a connected correlator with one column for each law; no values where networks are too few."""
     found, offered = _estimate(estimator, order)
     rows = judged_components(len(found.value), len(found.bin_counts))
     deviations = None
@@ -123,19 +118,45 @@ def compare_table(estimator: CorrelatorEstimator, order: int, laws: Sequence[Law
             test = replace(test, offered=offered)
         pull = pulls(found.value, found.stderr, theory)
         columns.append(Column(theory, pull, law.departures(order, found.indices), test))
-    return Table(
-        order, offered, found.indices, found.value, found.stderr, found.unreliable, tuple(columns)
-    )
+    return Table(order, offered, found.indices, found.value, found.stderr, found.unreliable, tuple(columns))
 
 
 def _estimate(estimator: CorrelatorEstimator, order: int) -> tuple[Estimate, int]:
     """Return a connected correlator, or a part of it, and how many components there are."""
     points = estimator.layout.tables["S" + str(order) + ":" + "0" * order].points
     if len(points) <= MOST_COMPONENTS:
-        return estimator.result(order), len(points)
+        return estimate_or_nothing(estimator, order), len(points)
     rows = np.linspace(0, len(points) - 1, SPREAD_COMPONENTS).round().astype(np.int64)
     chosen = np.ascontiguousarray(points[rows])
-    return estimator.replicates(order, components=chosen).estimate(chosen), len(points)
+    return estimate_or_nothing(estimator, order, chosen), len(points)
+
+
+def estimate_or_nothing(
+    estimator: CorrelatorEstimator, order: int, components: npt.NDArray[np.int32] | None = None
+) -> Estimate:
+    """Return a connected correlator of one output, without values where networks are too few for it.
+
+    Parameters
+    ----------
+    estimator : CorrelatorEstimator
+    order : int
+    components : ndarray of int32, shape (m, order), optional
+        Points of the wanted components; all of them if not given.
+    """
+    try:
+        if components is None:
+            return estimator.result(order)
+        return estimator.replicates(order, components=components).estimate(components)
+    except NumericalError:
+        every = estimator.layout.tables["S" + str(order) + ":" + "0" * order].points
+        return _nothing(every if components is None else components)
+
+
+def _nothing(indices: npt.NDArray[np.int32]) -> Estimate:
+    """Return components without values, not flagged: an absent number misleads nobody."""
+    absent = np.full(len(indices), np.nan)
+    flags, bins = np.zeros(len(indices), dtype=np.bool_), np.zeros(0, dtype=np.int64)
+    return Estimate(indices, absent, absent.copy(), flags, 0, bins, lambda: np.empty((0, len(indices))))
 
 
 def compare_number(

@@ -51,6 +51,7 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
     ]
     if record["diverged"]:
         lines.append(f"! {record['diverged']} networks diverged and are in no average")
+    lines += _too_few(record)
     for place, theory in enumerate(record["theories"]):
         label = "theory  " if len(record["theories"]) == 1 else f"theory {place + 1}"
         lines.append(f"{label}  {theory['name']}: {theory['validity']}")
@@ -62,6 +63,21 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
         lines.append(f"theory    none: {record['reason']}")
     if record["theories"] and record["algorithm"] in CHAINS and record["temperature"] > 0.0:
         lines.append("theory supposes equilibrium: nnft diagnose says whether the chains are there")
+    return lines
+
+
+def _too_few(record: dict[str, Any]) -> list[str]:
+    """What so few networks cannot tell."""
+    networks = record["networks"]
+    orders = [table["order"] for table in record["final"]["tables"]]
+    absent = ", ".join(NAMES.get(k, f"G{k}") for k in orders if k > networks)
+    no_errors = ", ".join(NAMES.get(k, f"G{k}") for k in orders if k == networks)
+    count = "1 network" if networks == 1 else f"{networks} networks"
+    lines = []
+    if absent:
+        lines.append(f"too few networks for {absent}: got {count}, needed one for each order")
+    if no_errors:
+        lines.append(f"too few networks for an error of the {no_errors}: got {count}, needed one more")
     return lines
 
 

@@ -37,7 +37,8 @@ def verdict(place: int, prediction: Prediction, tables: Sequence[Table], numbers
     judged = [(table, column) for table, column in columns if column is not None]
     p_values = [column.test.p_value for _, column in judged if column.test is not None]
     rows = [row for row in numbers if prediction.exact or _known(row.departure, place)]
-    p_values += [math.erfc(abs(row.pull[place] or 0.0) / math.sqrt(2.0)) for row in rows]
+    pulls = [row.pull[place] for row in rows]
+    p_values += [math.erfc(abs(pull) / math.sqrt(2.0)) for pull in pulls if pull is not None]
     if not p_values:
         return ""
     p = min(1.0, len(p_values) * min(p_values))

@@ -193,7 +193,7 @@ def table_text(state: dict[str, Any]) -> str:
     has_theory = "G2_infinite_width" in state["points"][0]
     header = ["point", *(TITLES.get(name, "excess kurtosis") for name in columns)]
     if has_theory:
-        beside = 2 + columns.index("G2")
+        beside = 2 + columns.index("G2") if "G2" in columns else len(header)
         base = {"deformation": "base ", "training": "prior "}
         header.insert(beside, next((base[key] for key in base if key in state), "") + "G2 at n = inf")
     rows = [header]

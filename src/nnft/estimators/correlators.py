@@ -211,7 +211,7 @@ class CorrelatorEstimator:
         maker = self._unbiased(CumulantReplicates(means, self.layout.kind, table, self.shift), means)
         chosen = np.arange(len(table)) if components is None else table.locate(components)
         values = replicate_rows(maker, means, chosen)
-        return Replicated(values, means.bin_counts, self.n_networks)
+        return Replicated(values, means.error_counts, self.n_networks)
 
     def moment(self, order: int, pattern: Sequence[int] | str | None = None) -> Correlator:
         """Return the unbiased moment of one sector; parameters and errors as for `result`."""

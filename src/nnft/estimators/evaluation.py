@@ -35,16 +35,21 @@ def jackknives(
     for start in range(0, length, step):
         stop = min(start + step, length)
         columns = replicates(np.arange(start, stop))
-        yield slice(start, stop), Jackknife(columns[:, 0], columns[:, 1:], means.bin_counts)
+        counts = means.error_counts
+        yield slice(start, stop), Jackknife(columns[:, 0], columns[:, 1 : 1 + len(counts)], counts)
 
 
 def replicate_rows(replicates: Replicates, means: ReplicateMeans, rows: RankArray) -> FloatArray:
-    """Return some components for the full sample and every replicate, shape (1 + B, len(rows))."""
-    values = np.empty((len(means.sample_counts), len(rows)))
+    """Return some components for the full sample and every replicate, shape (1 + B, len(rows)).
+
+    Replicates that no errors can be made of are left out.
+    """
+    kept = 1 + len(means.error_counts)
+    values = np.empty((kept, len(rows)))
     step = max(1, CHUNK_BYTES // replicates.row_bytes)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(rows), step):
-            values[:, start : start + step] = replicates(rows[start : start + step]).T
+            values[:, start : start + step] = replicates(rows[start : start + step])[:, :kept].T
     return values
 
 
@@ -86,9 +91,9 @@ def estimate(
                 "ask the estimator again"
             )
         fresh, fresh_means = replicates()
-        values = np.empty((len(fresh_means.bin_counts), length))
+        values = np.empty((len(fresh_means.error_counts), length))
         for rows, jackknife in jackknives(fresh, fresh_means, length):
             values[:, rows] = jackknife.pseudo_values().T
         return values
 
-    return Estimate(indices, value, stderr, unreliable, total, means.bin_counts, pseudo_values)
+    return Estimate(indices, value, stderr, unreliable, total, means.error_counts, pseudo_values)

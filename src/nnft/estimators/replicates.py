@@ -50,6 +50,9 @@ class ReplicateMeans:
     ----------
     bin_counts : ndarray of int64, shape (B,)
         Networks in the bins that have a replicate.
+    error_counts : ndarray of int64, shape (B,) or (0,)
+        The same where errors can be made of the replicates; empty where a replicate rests on fewer than
+        `needed` networks, which is good for the bias alone.
     sample_counts : ndarray of int64, shape (1 + B,)
         Networks behind each column.
     divisors : ndarray of float64, shape (1 + B,)
@@ -81,6 +84,8 @@ class ReplicateMeans:
         without = total - live_counts
         replicated = len(self._live) > 1 and int(without.min()) >= (needed if left is None else left)
         self.bin_counts = live_counts if replicated else live_counts[:0]
+        enough = replicated and int(without.min()) >= needed
+        self.error_counts = live_counts if enough else live_counts[:0]
         self.sample_counts = np.concatenate([[total], without[: len(self.bin_counts)]]).astype(np.int64)
         self.divisors: FloatArray = self.sample_counts.astype(np.float64)
 

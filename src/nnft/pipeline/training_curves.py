@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnft.analysis.comparison_table import estimate_or_nothing
 from nnft.analysis.run import Run
 from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_theory import theories
@@ -162,9 +163,7 @@ def _correlators(run: Run, order: int) -> list[Component]:
         return []
     components = shown_components(len(run.points), order)
     rows = np.array(components, dtype=np.int32)
-    estimates = [
-        flow.at(snapshot).replicates(order, None, rows).estimate(rows) for snapshot in range(flow.snapshots)
-    ]
+    estimates = [estimate_or_nothing(flow.at(snapshot), order, rows) for snapshot in range(flow.snapshots)]
     return [
         Component(
             points,

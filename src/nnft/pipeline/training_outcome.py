@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnft.analysis.chain_statistics import FEWEST_DRAWS
+from nnft.analysis.comparison_table import estimate_or_nothing
 from nnft.analysis.run import Run
 from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_theory import theories
@@ -46,7 +47,7 @@ class TrainedPredictor:
 def trained_predictor(run: Run) -> TrainedPredictor:
     """Return mean and variance of a trained ensemble on the input points of a run, with the best theory."""
     trained = TrainedRun(run)
-    mean, second = run.connected(1), run.connected(2)
+    mean, second = run.connected(1), estimate_or_nothing(run.estimator, 2)
     coincident = second.indices[:, 0] == second.indices[:, 1]
     found = theories(trained).predictions
     law = found[0].final if found else None

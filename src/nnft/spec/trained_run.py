@@ -101,7 +101,9 @@ def resumed_bins(asked: int, stored: int) -> int:
 def _bins_reason(asked: int, bins: int, networks: int) -> str:
     if bins == asked:
         return "as asked"
-    return "one network in each" if bins == networks else f"there are only {networks} networks"
+    if bins == networks:
+        return "one network in each"
+    return f"there {'is only 1 network' if networks == 1 else f'are only {networks} networks'}"
 
 
 def _refuse_contradictions(estimate: EstimateSpec, dimension: int, data: Dataset) -> None:
