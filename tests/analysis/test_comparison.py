@@ -18,6 +18,7 @@ from nnft.analysis.comparison_table import Column, Row, Table
 from nnft.analysis.comparison_text import comparison_text
 from nnft.analysis.comparison_verdict import verdict
 from nnft.analysis.run import open_run
+from nnft.analysis.summary import summary, table_text
 from nnft.analysis.trained_law import Prediction
 from nnft.analysis.trained_run import TrainedRun
 from nnft.errors import UsageError
@@ -180,6 +181,18 @@ def test_where_there_is_no_theory_it_says_why(
     assert found.reason.startswith(reason)
     assert found.theory_mean is None
     assert f"none: {reason}" in comparison_text(comparison_record(found), "run.h5")
+
+
+@pytest.mark.parametrize("decay", [True, False])
+def test_a_descent_is_never_said_to_be_in_equilibrium(trained: Trained, decay: bool) -> None:
+    """A ridge that comes from weight decay makes no sampler of it."""
+    path = trained(DESCENT | ({"weight_decay": "prior", "ridge": 0.2} if decay else {}))
+    with open_run(path) as run:
+        shown = table_text(summary(run))
+    printed = comparison_of_file(path).text
+    assert "at the end" in printed
+    assert ("ridge 0.2" in shown) == decay
+    assert "equilibrium" not in shown + printed
 
 
 def test_numbers_are_those_of_the_run_and_of_the_theory(trained: Trained) -> None:

@@ -343,14 +343,17 @@ def test_text_and_record() -> None:
     text = diagnosis_text(found)
     lines = text.splitlines()
     assert lines[0] == f"verdict    {found.summary}"
-    assert "4 networks x 1 chains, 2000 draws of 10 steps, acceptance 61.3%" in lines[1]
+    assert "4 networks x 1 chain, 2000 draws of 10 steps, acceptance 61.3%" in lines[1]
     assert any(line.startswith("x0 ") and line.endswith("equilibrated") for line in lines)
     assert any(line.startswith("x1: not yet: R-hat") for line in lines)
     assert any(line.startswith("! acceptance outside") for line in lines)
     assert "nan" not in text
     frozen = diagnosis_text(verdict_on(values, shared_target=False))
     assert "(4/4 passed)" in frozen
-    assert diagnosis_text(verdict_on(values, algorithm="gd")).startswith("verdict    not a sampler")
+    for algorithm in ("gd", "exact"):
+        words = diagnosis_text(verdict_on(values, algorithm=algorithm))
+        assert words.startswith("verdict    ")
+        assert "\nchains" not in words
 
 
 def test_the_library_is_imported_only_when_chains_are_judged() -> None:

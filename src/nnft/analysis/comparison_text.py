@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from nnft.analysis.scan_table import aligned
+from nnft.analysis.trained_run import SAMPLERS
 from nnft.estimators.notation import number_with_error
 
 SHOWN_ROWS = 24
 SHOWN_SNAPSHOTS = 30
-CHAINS = ("langevin", "mala", "underdamped", "hmc")
 NAMES = {1: "mean", 2: "G2", 3: "G3", 4: "G4"}
 
 
@@ -26,7 +26,8 @@ def comparison_text(record: dict[str, Any], source: str) -> str:
         What was trained, for the first line.
     """
     lines = _head(record, source)
-    lines += ["", "at the end" if record["ridge"] == 0.0 else "in equilibrium: average over draws"]
+    sampled = record["algorithm"] in SAMPLERS
+    lines += ["", "in equilibrium: average over draws" if sampled else "at the end"]
     lines += _components(record) + _joint_lines(record)
     if record["flow"]:
         lines += ["", "along the training", *_flow(record)]
@@ -47,7 +48,8 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
         layers = some + ", ".join(map(str, record["trainable"]))
     lines = [
         f"{source}: {record['algorithm']} on {layers}, {record['activation']}, widths {widths}; "
-        f"{record['train_points']} training points; {record['networks']} networks, {record['bins']} bins"
+        f"{record['train_points']} training points; {_networks(record)}, {record['bins']} "
+        + ("bin" if record["bins"] == 1 else "bins")
     ]
     if record["diverged"]:
         lines.append(f"! {record['diverged']} networks diverged and are in no average")
@@ -61,9 +63,13 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
             lines.append(f"          {theory['verdict']}")
     if record["reason"]:
         lines.append(f"theory    none: {record['reason']}")
-    if record["theories"] and record["algorithm"] in CHAINS and record["temperature"] > 0.0:
+    if record["theories"] and record["algorithm"] in SAMPLERS and record["algorithm"] != "exact":
         lines.append("theory supposes equilibrium: nnft diagnose says whether the chains are there")
     return lines
+
+
+def _networks(record: dict[str, Any]) -> str:
+    return "1 network" if record["networks"] == 1 else f"{record['networks']} networks"
 
 
 def _too_few(record: dict[str, Any]) -> list[str]:
@@ -72,7 +78,7 @@ def _too_few(record: dict[str, Any]) -> list[str]:
     orders = [table["order"] for table in record["final"]["tables"]]
     absent = ", ".join(NAMES.get(k, f"G{k}") for k in orders if k > networks)
     no_errors = ", ".join(NAMES.get(k, f"G{k}") for k in orders if k == networks)
-    count = "1 network" if networks == 1 else f"{networks} networks"
+    count = _networks(record)
     lines = []
     if absent:
         lines.append(f"too few networks for {absent}: got {count}, needed one for each order")

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from nnft.analysis.chain_verdict import ObservableVerdict
-from nnft.analysis.diagnose import Diagnosis
+from nnft.analysis.diagnose import INDEPENDENT, NO_SAMPLER, Diagnosis
 from nnft.analysis.scan_table import aligned
 from nnft.estimators.notation import number_with_error
 
@@ -66,13 +66,10 @@ def diagnosis_text(result: Diagnosis) -> str:
     ----------
     result : Diagnosis
     """
-    lines = [
-        f"verdict    {result.summary}",
-        f"chains     {result.algorithm}, {result.networks} networks x {result.chains} chains, "
-        f"{result.draws} draws of {result.thinning} steps"
-        + ("" if result.acceptance is None else f", acceptance {result.acceptance:.1%}"),
-        *(f"note       {note}" for note in result.notes),
-    ]
+    lines = [f"verdict    {result.summary}"]
+    if result.verdict not in (NO_SAMPLER, INDEPENDENT):
+        lines.append(_chains_line(result))
+    lines += [f"note       {note}" for note in result.notes]
     if result.observables:
         lines += ["", *aligned([list(HEADER), *(_row(one) for one in result.observables)]), ""]
         lines += [
@@ -83,6 +80,16 @@ def diagnosis_text(result: Diagnosis) -> str:
             lines += ["numbers of the network that fares worst; passed: networks that pass on their own"]
         lines += [f"{one.name}: {one.status}: {one.reason}" for one in result.observables if one.reason]
     return "\n".join([*lines, *(f"! {warning}" for warning in result.warnings)])
+
+
+def _chains_line(result: Diagnosis) -> str:
+    networks = "1 network" if result.networks == 1 else f"{result.networks} networks"
+    chains = "1 chain" if result.chains == 1 else f"{result.chains} chains"
+    line = (
+        f"chains     {result.algorithm}, {networks} x {chains}, {result.draws} draws of {result.thinning} "
+        f"step{'' if result.thinning == 1 else 's'}"
+    )
+    return line + ("" if result.acceptance is None else f", acceptance {result.acceptance:.1%}")
 
 
 def _row(one: ObservableVerdict) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnft.analysis.run import Run
+from nnft.analysis.trained_run import SAMPLERS
 from nnft.estimators.notation import number_with_error
 from nnft.estimators.observables import ObservableEstimator
 
@@ -94,7 +95,7 @@ def training_warnings(state: dict[str, Any]) -> list[str]:
             f"! acceptance {accepted['value']:.3g}: allowed for efficient chains 0.15 to 0.999; "
             "change training.step"
         )
-    if t["ridge"] and t["algorithm"] != "exact":
+    if t["algorithm"] in SAMPLERS and t["algorithm"] != "exact":
         warnings.append("whether the chains are in equilibrium: nnft diagnose")
     return warnings
 

@@ -80,7 +80,7 @@ def _series(found: ObservableFlow) -> Series:
 def _levels(run: Run, trained: TrainedRun) -> dict[str, float]:
     """Return the noise levels that squared errors are to be compared with."""
     noise = float((run.training or {}).get("data", {}).get("noise_variance", 0.0))
-    levels = {"ridge": trained.ridge, "label noise": noise}
+    levels = {"ridge": trained.ridge if trained.samples_posterior else 0.0, "label noise": noise}
     return {name: level for name, level in levels.items() if level > 0.0}
 
 
