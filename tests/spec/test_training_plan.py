@@ -82,11 +82,11 @@ def test_method_and_estimator() -> None:
         plan = plan_of(algorithm)
         assert plan.training is not None
         assert plan.estimator == plan.training.estimator
+        exactly = algorithm in ("exact", "mala", "hmc")
+        assert plan.estimator == ("trained-conditional" if exactly else "trained")
         if algorithm == "exact":
-            assert plan.estimator == "trained-conditional"
             continue
         assert (plan.method, plan.method_reason) == ("explicit", "training needs the weights")
-        assert plan.estimator == "trained"
         assert plan_of(algorithm, ensemble={"method": "explicit"}).method == "explicit"
     for algorithm in KEYS:
         assert plan_of(algorithm, estimate={"estimator": "direct"}).estimator == "trained"
@@ -94,6 +94,24 @@ def test_method_and_estimator() -> None:
         asked = plan_of(algorithm, estimate={"estimator": "conditional"})
         assert asked.estimator == "trained-conditional"
         assert asked.estimator_reason.startswith("as asked")
+
+
+@pytest.mark.parametrize("algorithm", ["mala", "hmc"])
+def test_readouts_are_averaged_unasked_where_that_is_cheap(algorithm: str) -> None:
+    def chosen(**tables: Any) -> str:
+        return plan_of(algorithm, **tables).estimator
+
+    for layers in ("readout", "all", [3], [2, 3]):
+        assert chosen(training={"trainable": layers}) == "trained-conditional"
+    assert chosen(network={"outputs": 2}, data={"outputs": 2}) == "trained-conditional"
+    assert chosen(training={"trainable": [1, 2]}) == "trained"
+    assert chosen(network={"widths": [], "activation": "linear"}) == "trained"
+    dense = plan_of(algorithm, data={"points": 60}, training={"draws": 2000, "burn_in": 1})
+    assert dense.estimator == ("trained" if algorithm == "mala" else "trained-conditional")
+    assert chosen(points=300, estimate={"correlators": [2]}, training={"draws": 100}) == "trained"
+    for wide in (dense, plan_of(algorithm, 300, estimate={"correlators": [2]}, training={"draws": 100})):
+        if wide.estimator == "trained":
+            assert wide.estimator_reason.endswith("would cost more than the training itself")
 
 
 def test_exact_takes_the_cheaper_method_on_all_points_together() -> None:

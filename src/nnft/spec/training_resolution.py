@@ -12,6 +12,7 @@ from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line, shown
 from nnft.spec.sectors import pair_count
 from nnft.spec.training import DESCENTS, TrainingSpec
+from nnft.spec.training_estimator import Chains, choose_estimator
 from nnft.spec.training_moments import chain_length, snapshot_moments, snapshot_problems
 
 ROW_PADDING = 8
@@ -159,7 +160,18 @@ def resolve_training(
     step = filled.get("step") or 0.0
     step = 0.0 if step == "auto" else float(step)
     moments = snapshot_moments(filled.get("snapshots"), time or float(steps), time > 0.0)
-    kind, reason = _estimator(training, estimator)
+    numbers = _algorithm_numbers(filled, points)
+    gradients = _gradients(training, filled, steps, time, factor * points)
+    chains = Chains(
+        training.algorithm,
+        bool(network.widths) and network.layers in trainable,
+        numbers["draws"] * numbers["chains"],
+        mesh_points,
+        points,
+        sum(fan_in * width for fan_in, width, _ in affine_layers(network, dimension)),
+        gradients * numbers["chains"],
+    )
+    kind, reason = choose_estimator(estimator, chains)
     return TrainingResolution(
         algorithm=training.algorithm,
         loss=training.loss,
@@ -177,7 +189,7 @@ def resolve_training(
         total_time=time,
         snapshots=() if time else tuple(int(moment) for moment in moments),
         snapshot_times=moments if time else tuple(step * moment for moment in moments if step),
-        **_algorithm_numbers(filled, points),
+        **numbers,
         divergence=float(filled.get("divergence") or 0.0),
         observe=training.observe,
         estimator=kind,
@@ -186,7 +198,7 @@ def resolve_training(
         test_points=test_points,
         parameters=parameter_count(network, dimension),
         member_bytes=_member_bytes(training, network, dimension),
-        gradients_per_member=_gradients(training, filled, steps, time, factor * points),
+        gradients_per_member=gradients,
         variance_components=pair_count(mesh_points) if kind == "trained-conditional" else 0,
     )
 
@@ -240,15 +252,6 @@ def _algorithm_numbers(filled: dict[str, Any], points: int) -> dict[str, Any]:
         "friction": filled.get("friction", 0.0),
         "tolerance": filled.get("tolerance", 0.0),
     }
-
-
-def _estimator(training: TrainingSpec, asked: str) -> tuple[str, str]:
-    if asked == "conditional" or (asked == "auto" and training.algorithm == "exact"):
-        reason = "the readout given the hidden layers is Gaussian: its average is exact (Rao-Blackwell)"
-        return "trained-conditional", reason if asked == "auto" else f"as asked; {reason}"
-    if asked == "direct":
-        return "trained", "as asked; k-statistics of the trained outputs"
-    return "trained", "k-statistics of the trained outputs, of every order"
 
 
 def parameter_count(network: NetworkSpec, dimension: int) -> int:
