@@ -14,7 +14,10 @@ from nnft.cli.command import StrictCommand
 @click.argument("card", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def check(card: str, as_json: bool) -> None:
-    """Validate CARD and print conventions, shapes, memory, file size and estimated time."""
+    """Validate CARD and print conventions, shapes, memory, file size and estimated time.
+
+    Of a training the stability limit of the step is measured as well, and a step beyond it refused.
+    """
     from nnft.spec.plan import plan_run
     from nnft.spec.plan_text import plan_rows
     from nnft.spec.run import RunSpec
@@ -22,10 +25,18 @@ def check(card: str, as_json: bool) -> None:
 
     spec = RunSpec.from_card(card, read_dataset=read_h5_points)
     plan = plan_run(spec)
+    step, limit = None, None
+    if plan.training is not None:
+        from nnft.pipeline.train_setup import measured_step
+
+        step, limit = measured_step(spec, plan)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(plan), indent=2))
+        record = dataclasses.asdict(plan)
+        if plan.training is not None:
+            record["training"] |= {"first_step": step, "stability_limit": limit}
+        click.echo(json.dumps(record, indent=2))
         return
-    rows = plan_rows(spec, plan)
+    rows = plan_rows(spec, plan, step, limit)
     width = max(len(name) for name, _ in rows)
     click.echo("\n".join(f"{name.ljust(width)}  {text}" for name, text in rows))
 

@@ -141,6 +141,18 @@ def _tangent_kernel(ensemble: TrainedEnsemble, network: int, points: int) -> Flo
     return whole
 
 
+def measured_step(spec: RunSpec, plan: RunPlan) -> tuple[float | None, float | None]:
+    """Return what `decide_step` finds, and None where an algorithm has no step or no limit.
+
+    Raises
+    ------
+    CardError
+        The step of the card is above the limit.
+    """
+    step, limit = decide_step(spec, plan)
+    return (step, limit) if np.isfinite(limit) else (step or None, None)
+
+
 def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:
     """Return the step size and the largest stable one; infinite where there is no such limit.
 

@@ -11,7 +11,9 @@ from nnft.spec.training_text import training_rows
 CONVENTIONS = "weights N(0, C_W / fan_in), biases N(0, C_b), output = last pre-activation"
 
 
-def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
+def plan_rows(
+    spec: RunSpec, plan: RunPlan, step: float | None = None, limit: float | None = None
+) -> list[tuple[str, str]]:
     """Return labels and texts of everything known about a run before it starts.
 
     Parameters
@@ -19,6 +21,8 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
     spec : RunSpec
     plan : RunPlan
         ``plan_run(spec)``.
+    step, limit : float, optional
+        Step with which a training begins, and the largest stable one, where they were measured.
     """
     network, mesh = spec.network, spec.mesh()
     parameters = ", ".join(map(repr, network.activation_parameters))
@@ -47,7 +51,7 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
         ("method", f"{plan.method}: {plan.method_reason}"),
         ("estimator", f"{plan.estimator}: {plan.estimator_reason}"),
         *_deformation_rows(spec, plan),
-        *_training_rows(spec, plan),
+        *_training_rows(spec, plan, step, limit),
         *estimates,
         ("outputs in a correlator", str(plan.outputs)),
         ("bins", f"{plan.bins} ({plan.bins_reason})"),
@@ -65,11 +69,16 @@ def plan_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
     ]
 
 
-def _training_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
+def _training_rows(
+    spec: RunSpec, plan: RunPlan, step: float | None, limit: float | None
+) -> list[tuple[str, str]]:
     """What is known about the training, if there is one."""
     if plan.training is None:
         return []
     rows = training_rows(plan.training, spec.dataset(), plan.layers)
+    if step is not None and limit is not None:
+        begun = "" if plan.training.step else f"; begins with {step:.4g}"
+        rows.append(("step below", f"{limit:.4g}, the stability limit of the first networks{begun}"))
     if plan.training.algorithm != "exact":
         state = f"{bytes_text(plan.training.member_bytes)} for the state of a chain"
         wave = f"{bytes_text(plan.wave_bytes)} for the networks trained together"

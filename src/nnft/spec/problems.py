@@ -67,11 +67,30 @@ def shown(value: object, limit: int = 40) -> str:
     return repr(value) if isinstance(value, int | float) else f"a value of type {type(value).__name__}"
 
 
+OTHER_NAMES = {
+    "learning_rate": "step",
+    "lr": "step",
+    "eta": "step",
+    "step_size": "step",
+    "optimizer": "algorithm",
+    "sampler": "algorithm",
+    "iterations": "steps",
+    "batch": "batch_size",
+    "burnin": "burn_in",
+    "warmup": "burn_in",
+    "samples": "draws",
+    "noise": "noise_variance",
+}
+"""What other programs call a key."""
+
+
 def nearest(name: object, names: Iterable[str]) -> str | None:
     """Return the valid name closest to `name`, or None when nothing is close."""
     if not isinstance(name, str):
         return None
     known = list(names)
+    if OTHER_NAMES.get(name.casefold()) in known:
+        return OTHER_NAMES[name.casefold()]
     folded = {known_name.casefold(): known_name for known_name in known}
     found = difflib.get_close_matches(name[:80].casefold(), list(folded), n=1, cutoff=0.5)
     return folded[found[0]] if found else None

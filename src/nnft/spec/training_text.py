@@ -53,7 +53,7 @@ def _targets(count: int) -> str:
 def _heat_text(training: TrainingResolution) -> str:
     if not training.decay:
         return "none, no weight decay"
-    heat = f"T = {training.temperature!r}, ridge kappa = T / (2 c) = {training.ridge!r}"
+    heat = f"T = {training.temperature:.12g}, ridge kappa = T / (2 c) = {training.ridge:.12g}"
     return f"{heat}, weight decay T / prior variance"
 
 
