@@ -156,7 +156,7 @@ class TrainingState:
             fits = most * self.members // per_network
             raise EnvironmentRefusal(
                 f"too little memory for the networks in training: got {members} members of "
-                f"{per_network / self.members / 2**20:.3g} MiB; {fits} fit: lower training.chains, draws, "
+                f"{per_network / self.members / 2**20:.5g} MiB; {fits} fit: lower training.chains, draws, "
                 "snapshots, the widths or the data"
             )
         fitting = int(min(WAVE_MEMORY, most) // per_network)
@@ -167,7 +167,8 @@ class TrainingState:
         ensemble = self.sampler
         numbers = ensemble.problem.size + ensemble.extra_size()
         numbers += self.training.train_points**2 if ensemble.dual else 0
-        recorded = len(self.draw_steps) * self.drawn_size() + self.training.snapshot_count * self.seen_size()
+        drawn = self.drawn_size() + len(self.names.traced)
+        recorded = len(self.draw_steps) * drawn + self.training.snapshot_count * self.seen_size()
         return 8 * self.members * (numbers + recorded)
 
     def drawn_size(self) -> int:

@@ -308,11 +308,14 @@ def environment_errors(path: Path) -> Iterator[None]:
         name = errno.errorcode.get(failure.errno or 0, "unknown")
         raise EnvironmentRefusal(
             f"cannot write in {shorten(str(path))}: got {failure.strerror or failure} ({name}); "
-            f"{_advice(failure.errno)}"
+            f"{_advice(failure)}"
         ) from failure
 
 
-def _advice(number: int | None) -> str:
+def _advice(failure: OSError) -> str:
+    number = failure.errno
+    if number == errno.ENOMEM or "memory allocation failed" in str(failure):
+        return "free memory or raise its limit, then resume"
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free space or raise the limit, then resume"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -89,9 +89,13 @@ def write_attribute(target: h5py.HLObject, name: str, value: str | int | tuple[i
 
 
 def _chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Chunks of about 1 MiB: a stretch of the last axis by as many rows as fit, one of any further axis."""
+    """Chunks of about 1 MiB: a stretch of the last axis by as much of the axes before it as fits."""
     columns = min(shape[-1], _CHUNK_COLUMNS if len(shape) > 1 else _CHUNK_BYTES // itemsize)
     if len(shape) == 1:
         return (max(1, columns),)
-    rows = min(shape[-2], max(1, _CHUNK_BYTES // (columns * itemsize)))
-    return (1,) * (len(shape) - 2) + (rows, columns)
+    chunk = [columns]
+    left = _CHUNK_BYTES // (columns * itemsize)
+    for length in reversed(shape[:-1]):
+        chunk.insert(0, min(length, max(1, left)))
+        left //= chunk[0]
+    return tuple(chunk)
