@@ -382,7 +382,7 @@ static uint64_t test_residual_steps(void)
             const double scales[2] = { 0.125, 0.25 };
             int64_t *order = exact_bytes((size_t)count * sizeof *order);
             double *kernel = exact_double(points * points), *r = exact_double(points), *moves = exact_double(points);
-            double *picked = exact_double(batch), *expected = exact_double(points), *sums = exact_double(points);
+            double *picked = exact_double(batch > 8 ? batch : 8), *expected = exact_double(points), *sums = exact_double(points);
             for (int64_t k = 0; k < points * points; k++) kernel[k] = number(k, 0);
             for (int64_t k = 0; k < count; k++) order[k] = (5 * k + k / 2) % points;
             for (int64_t k = 0; k < points; k++) {

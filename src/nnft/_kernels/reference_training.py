@@ -322,6 +322,6 @@ class HamiltonianChain:
 
     def _adapt(self, count: int, acceptance: float) -> None:
         self.error = (1.0 - 1.0 / (count + 10.0)) * self.error + (self.target - acceptance) / (count + 10.0)
-        trial = np.log(10.0 * self.first) - np.sqrt(count) / 0.05 * self.error
+        trial = np.log(self.first) - np.sqrt(count) / 0.05 * self.error
         self.averaged = count**-0.75 * trial + (1.0 - count**-0.75) * self.averaged
         self.size = float(np.exp(self.averaged if count == self.burn_in else trial))

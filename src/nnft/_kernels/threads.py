@@ -44,7 +44,7 @@ class MemberThreads:
             self._pool = ThreadPoolExecutor(self.count)
         parts = min(members, PARTS * self.count)
         edges = [members * k // parts for k in range(parts + 1)]
-        part(*edges[:2])  # compiles in one thread, if it has to be compiled
-        waiting = [self._pool.submit(part, *edge) for edge in itertools.pairwise(edges[1:])]
+        part(0, 0)  # compiles in one thread, if it has to be compiled
+        waiting = [self._pool.submit(part, *edge) for edge in itertools.pairwise(edges)]
         for future in waiting:
             future.result()

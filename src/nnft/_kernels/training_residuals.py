@@ -106,7 +106,7 @@ def run_residuals(
     full = plan[BATCH] == 0
     batch = points if full else plan[BATCH]
     per_epoch = 1 if full else plan[PER_EPOCH]
-    shape, scales, picked = np.empty(3, dtype=np.int64), np.empty(2), np.empty(batch)
+    shape, scales, picked = np.empty(3, dtype=np.int64), np.empty(2), np.empty(max(8, batch))
     short = points - (per_epoch - 1) * batch
     scales[0] = numbers[STEP] * batch_shares(numbers, points, batch)[0]
     scales[1] = numbers[STEP] * batch_shares(numbers, points, max(1, short))[0]

@@ -168,12 +168,12 @@ def trajectory(
 
 @compiled()
 def adapt(numbers: Any, control: Any, first: float, step: int, acceptance: float) -> None:
-    """Dual averaging of the step size during burn-in (Hoffman, Gelman 2014, section 3.2); step counts from
-    1.
+    """Dual averaging of the step size during burn-in (Hoffman, Gelman 2014, section 3.2), drawn towards the first
+    step, which comes from the curvature; step counts from 1.
     """
     weight = 1.0 / (step + OFFSET)
     control[ADAPT_MEAN] += weight * (numbers[TARGET] - acceptance - control[ADAPT_MEAN])
-    trial = np.log(10.0 * first) - np.sqrt(step) / GAMMA * control[ADAPT_MEAN]
+    trial = np.log(first) - np.sqrt(step) / GAMMA * control[ADAPT_MEAN]
     share = step**-POWER
     control[ADAPT_LOG] = share * trial + (1.0 - share) * control[ADAPT_LOG]
     control[SIZE] = np.exp(trial)

@@ -51,13 +51,5 @@ int64_t nnft_training_work_size(const int64_t *header)
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    int64_t widest = t.outputs, stride = 0, size = 0;
-    for (int64_t l = 0; l < t.layers; l++) {
-        const nnft_training_layer *a = &t.layer[l];
-        stride = a->stride > stride ? a->stride : stride;
-        widest = a->rows > widest ? a->rows : widest;
-        if (l + 1 < t.layers) size += (2 * a->rows + 1) * t.padded;
-    }
-    int64_t rest = t.points * (stride > 2 * t.padded ? stride : 2 * t.padded);
-    return size + 2 * widest * t.padded + rest;
+    return t.padded * nnft_training_point_size(&t) + 2 * t.points * t.padded;
 }

@@ -200,6 +200,15 @@ NNFT_INLINE __m256d nnft_sum_quads(__m256d a, __m256d b, __m256d c, __m256d d)
     return _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x20), _mm256_permute2f128_pd(ab, cd, 0x31));
 }
 
+NNFT_INLINE double vd_first(vd a) { return _mm256_cvtsd_f64(a.lo); }
+/* lane k in all lanes */
+NNFT_INLINE vd vd_lane(vd a, int k)
+{
+    double lanes[8];
+    vd_store(lanes, a);
+    return vd_set(lanes[k]);
+}
+
 /* lane i of the result is vd_sum(a[i]) */
 NNFT_INLINE vd vd_sum8(const vd *a)
 {

@@ -41,6 +41,10 @@ NNFT_INLINE vd vd_lookup16(const double *table, vu index)
     return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
 }
 
+NNFT_INLINE double vd_first(vd a) { return _mm512_cvtsd_f64(a); }
+/* lane k in all lanes */
+NNFT_INLINE vd vd_lane(vd a, int k) { return _mm512_permutexvar_pd(_mm512_set1_epi64(k), a); }
+
 /* rows to columns: lane k of r[i] goes to lane i of r[k] */
 NNFT_INLINE void vd_transpose8(vd r[8])
 {

@@ -166,6 +166,10 @@ NNFT_INLINE vf vf_from_vd(vd low, vd high) { NNFT_LANES_F((float)(i < 8 ? low[i 
 /* table[i] for i = index lanes 0..15 (index taken modulo 16) */
 NNFT_INLINE vf vf_lookup16(const float *table, vu index) { vu32 w = (vu32)index; NNFT_LANES_F(table[w[i] & 15]); }
 
+NNFT_INLINE double vd_first(vd a) { return a[0]; }
+/* lane k in all lanes */
+NNFT_INLINE vd vd_lane(vd a, int k) { NNFT_LANES_D(a[k]); }
+
 /* lane i of the result is vd_sum(a[i]) */
 NNFT_INLINE vd vd_sum8(const vd *a)
 {

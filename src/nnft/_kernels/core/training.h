@@ -17,85 +17,88 @@ NNFT_INLINE const REAL *FN(set_targets)(const nnft_training *t, const REAL *set)
     return FN(set_point_major)(t, set) + t->points * t->layer[0].stride;
 }
 
-/* values of the activation from pre-activations in `data`, in place, and slopes; a whole number of vectors */
-static void FN(activate_with_slopes)(int kind, const double *parameters, int64_t count, REAL *data, REAL *slopes)
+/* out[j][p] = slope[j][p] * (out[j][p], or weights[j] * delta[p] where weights are given), rows of whole vectors;
+ * slopes from the values of the activation, or as they were kept */
+static void FN(times_slopes)(int64_t kind, int64_t rows, int64_t width, const REAL *values, const REAL *slopes,
+                             const REAL *weights, const REAL *delta, REAL *out)
 {
     const VR one = R_(set)(1), zero = R_(set)(0);
+#define OVER_ROWS(source, expression) \
+    for (int64_t j = 0; j < rows; j++, source += width, out += width) { \
+        VR weight = R_(set)(weights ? weights[j] : 1); \
+        const REAL *from = weights ? delta : out; \
+        for (int64_t p = 0; p < width; p += VR_LANES) { \
+            VR a = R_(load)(source + p); \
+            R_(store)(out + p, R_(mul)(R_(mul)(weight, R_(load)(from + p)), expression)); \
+        } \
+    } \
+    break
     switch (kind) {
-    case NNFT_TANH:
-        FN(nnft_activate)(kind, parameters, count, data, data);
-        for (int64_t i = 0; i < count; i += VR_LANES) {
-            VR a = R_(load)(data + i);
-            R_(store)(slopes + i, R_(fnma)(a, a, one));
-        }
-        break;
-    case NNFT_RELU:
-        for (int64_t i = 0; i < count; i += VR_LANES) {
-            VR z = R_(load)(data + i);
-            R_(store)(slopes + i, R_(select)(R_(lt)(zero, z), one, zero));
-        }
-        FN(nnft_activate)(kind, parameters, count, data, data);
-        break;
-    case NNFT_SIGMOID:
-        FN(nnft_activate)(kind, parameters, count, data, data);
-        for (int64_t i = 0; i < count; i += VR_LANES) {
-            VR a = R_(load)(data + i);
-            R_(store)(slopes + i, R_(mul)(a, R_(sub)(one, a)));
-        }
-        break;
-    default:
-        FN(nnft_activate_derivative)(kind, parameters, count, data, slopes);
-        FN(nnft_activate)(kind, parameters, count, data, data);
-        break;
+    case NNFT_TANH: OVER_ROWS(values, R_(fnma)(a, a, one));
+    case NNFT_RELU: OVER_ROWS(values, R_(select)(R_(lt)(zero, a), one, zero));
+    case NNFT_SIGMOID: OVER_ROWS(values, R_(mul)(a, R_(sub)(one, a)));
+    case NNFT_LINEAR: OVER_ROWS(values, ((void)a, one));
+    case NNFT_EXP: OVER_ROWS(values, a);
+    default: OVER_ROWS(slopes, a);
     }
+#undef OVER_ROWS
 }
 
-/* where the parts of the work array stand: activations and slopes of the hidden layers, two rows of deltas, rest */
+/* A block of the points of a set: `width` numbers a row in the work array, padding included. Its parts there:
+ * activations of the hidden layers, slopes where they are kept, two rows of deltas, rest. */
 typedef struct {
+    int64_t first, points, width;
     REAL *values[NNFT_MOST_LAYERS], *slopes[NNFT_MOST_LAYERS], *delta[2], *rest;
 } FN(training_work);
 
-static FN(training_work) FN(training_parts)(const nnft_training *t, REAL *work)
+static FN(training_work) FN(training_parts)(const nnft_training *t, int64_t width, REAL *work)
 {
-    FN(training_work) w;
+    FN(training_work) w = { .first = 0, .points = t->points, .width = width };
+    const int keep = !nnft_slope_from_value(t->kind);
     int64_t widest = t->layer[t->layers - 1].rows;
     for (int64_t l = 0; l + 1 < t->layers; l++) {
         int64_t rows = t->layer[l].rows;
         widest = rows > widest ? rows : widest;
         w.values[l] = work;
-        work += (rows + 1) * t->padded;
+        work += (rows + 1) * width;
         w.slopes[l] = work;
-        work += rows * t->padded;
+        work += keep ? rows * width : 0;
     }
     for (int k = 0; k < 2; k++) {
         w.delta[k] = work;
-        work += widest * t->padded;
+        work += widest * width;
     }
     w.rest = work;
     return w;
 }
 
 /* pre-activations of layer l (0-based) from the values below */
-static void FN(affine)(const nnft_training *t, int64_t l, const REAL *weights, const REAL *below, REAL *out)
+static void FN(affine)(const nnft_training *t, int64_t l, const REAL *weights, const REAL *below, int64_t below_row,
+                       int64_t width, REAL *out)
 {
     const nnft_training_layer *a = &t->layer[l];
     FN(nnft_factor_view) w = { weights + a->offset, a->stride, 1 };
-    FN(product)(a->rows, t->padded / VR_LANES, a->columns, w, below, t->padded, out, t->padded);
+    FN(product)(a->rows, width / VR_LANES, a->columns, w, below, below_row, 0, out, width);
 }
 
-/* values and slopes of all hidden layers, then the outputs (D x P') */
+/* values and slopes of all hidden layers, then the outputs (D x width), of a block of points */
 static void FN(forward)(const nnft_training *t, const double *parameters, const REAL *set, const REAL *weights,
                         const FN(training_work) *w, REAL *outputs)
 {
-    const REAL *below = set;
+    const REAL *below = set + w->first;
+    const int kind = (int)t->kind, keep = !nnft_slope_from_value(kind);
+    int64_t row = t->padded;
     for (int64_t l = 0; l + 1 < t->layers; l++) {
-        int64_t count = t->layer[l].rows * t->padded;
-        FN(affine)(t, l, weights, below, w->values[l]);
-        FN(activate_with_slopes)((int)t->kind, parameters, count, w->values[l], w->slopes[l]);
-        for (int64_t a = 0; a < t->padded; a++) w->values[l][count + a] = 1; /* for the biases above */
-        below = w->values[l];
+        int64_t count = t->layer[l].rows * w->width;
+        REAL *values = w->values[l];
+        FN(affine)(t, l, weights, below, row, w->width, values);
+        if (keep) FN(nnft_activate_derivative)(kind, parameters, count, values, w->slopes[l]);
+        FN(nnft_activate)(kind, parameters, count, values, values);
+        for (int64_t a = 0; a < w->width; a++) values[count + a] = 1; /* for the biases above */
+        below = values;
+        row = w->width;
     }
-    FN(affine)(t, t->layers - 1, weights, below, outputs);
+    FN(affine)(t, t->layers - 1, weights, below, row, w->width, outputs);
 }
 
 /* delta of layer l - 1 from that of layer l: transposed weights, times slopes */
@@ -103,66 +106,124 @@ static void FN(backward)(const nnft_training *t, int64_t l, const REAL *weights,
                          const REAL *above, REAL *out)
 {
     const nnft_training_layer *a = &t->layer[l];
-    FN(nnft_factor_view) transposed = { weights + a->offset, 1, a->stride };
-    FN(product)(a->fan_in, t->padded / VR_LANES, a->rows, transposed, above, t->padded, out, t->padded);
-    const REAL *slopes = w->slopes[l - 1];
-    for (int64_t i = 0; i < a->fan_in * t->padded; i += VR_LANES)
-        R_(store)(out + i, R_(mul)(R_(load)(out + i), R_(load)(slopes + i)));
+    const REAL *line = a->rows == 1 ? weights + a->offset : NULL;
+    if (!line) {
+        FN(nnft_factor_view) transposed = { weights + a->offset, 1, a->stride };
+        FN(product)(a->fan_in, w->width / VR_LANES, a->rows, transposed, above, w->width, 0, out, w->width);
+    }
+    FN(times_slopes)(t->kind, a->fan_in, w->width, w->values[l - 1], w->slopes[l - 1], line, above, out);
 }
 
-/* values of a hidden layer (columns x P') as rows of points (P x stride), zeros in the padding; blocks of eight
- * neurons by eight points are turned in registers */
-static void FN(to_point_major)(const nnft_training *t, int64_t columns, int64_t stride, const REAL *values, REAL *out)
+/* values of a hidden layer (columns x width) as rows of points (points x row), zeros beyond the columns up to
+ * `stride`; blocks of eight neurons by eight points are turned in registers */
+static void FN(to_point_major)(const FN(training_work) *w, int64_t columns, int64_t stride, int64_t row,
+                               const REAL *values, REAL *out)
 {
     for (int64_t j0 = 0; j0 < stride; j0 += 8) {
         int rows = (int)(columns - j0 < 8 ? columns - j0 : 8);
-        for (int64_t p0 = 0; p0 < t->points; p0 += 8) {
-            int points = (int)(t->points - p0 < 8 ? t->points - p0 : 8);
+        for (int64_t p0 = 0; p0 < w->points; p0 += 8) {
+            int points = (int)(w->points - p0 < 8 ? w->points - p0 : 8);
             VR block[8];
             for (int j = 0; j < 8; j++)
-                block[j] = j < rows ? R_(load)(values + (j0 + j) * t->padded + p0) : R_(set)(0);
+                block[j] = j < rows ? R_(load)(values + (j0 + j) * w->width + p0) : R_(set)(0);
             R_(transpose8)(block);
-            for (int p = 0; p < points; p++) R_(store)(out + (p0 + p) * stride + j0, block[p]);
+            for (int p = 0; p < points; p++) R_(store)(out + (p0 + p) * row + j0, block[p]);
         }
     }
 }
 
+/* deltas of the outputs of a block, f - y, zero in the padding; their squares are added to the lanes of `total` */
+static void FN(residuals)(const nnft_training *t, const REAL *set, const FN(training_work) *w, REAL *delta, VR *total)
+{
+    const REAL *targets = FN(set_targets)(t, set) + w->first, *mask = targets + t->outputs * t->padded;
+    for (int64_t i = 0; i < t->outputs; i++)
+        for (int64_t a = 0; a < w->width; a += VR_LANES) {
+            REAL *at = delta + i * w->width + a;
+            VR residual = R_(sub)(R_(load)(at), R_(load)(targets + i * t->padded + a));
+            /* chosen, not multiplied: an output of the padding may be infinite */
+            residual = R_(select)(R_(lt)(R_(set)(0), R_(load)(mask + a)), residual, R_(set)(0));
+            *total = R_(fma)(residual, residual, *total);
+            R_(store)(at, residual);
+        }
+}
+
+/* gradient of a last layer with few outputs: scalar products of deltas and values along the points, eight columns
+ * at a time */
+static void FN(add_readout)(const nnft_training *t, const REAL *set, const FN(training_work) *w, const REAL *delta,
+                            REAL *gradient)
+{
+    const nnft_training_layer *a = &t->layer[t->layers - 1];
+    const REAL *values = t->layers > 1 ? w->values[t->layers - 2] : set + w->first;
+    const REAL *mask = FN(set_targets)(t, set) + t->outputs * t->padded;
+    const int64_t row_size = t->layers > 1 ? w->width : t->padded;
+    const int64_t last = w->points % VR_LANES ? w->width - VR_LANES : w->width;
+    for (int64_t i = 0; i < a->rows; i++, delta += w->width)
+        for (int64_t j0 = 0; j0 < a->stride; j0 += 8) {
+            VR sum[8];
+            for (int j = 0; j < 8; j++) {
+                const REAL *row = values + (j0 + j) * row_size;
+                sum[j] = R_(set)(0);
+                if (j0 + j >= a->columns) continue;
+                for (int64_t p = 0; p < last; p += VR_LANES)
+                    sum[j] = R_(fma)(R_(load)(row + p), R_(load)(delta + p), sum[j]);
+                if (last < w->width) { /* values of the padding may be infinite */
+                    VR real = R_(load)(mask + w->first + last);
+                    VR value = R_(select)(R_(lt)(R_(set)(0), real), R_(load)(row + last), R_(set)(0));
+                    sum[j] = R_(fma)(value, R_(load)(delta + last), sum[j]);
+                }
+            }
+            REAL *at = gradient + a->offset + i * a->stride + j0;
+            VR total = R_(sum8)(sum);
+            R_(store)(at, w->first ? R_(add)(R_(load)(at), total) : total);
+        }
+}
+
+/* gradient of layer l from its deltas and the values below, added to that of the blocks before this one */
+static void FN(add_gradient)(const nnft_training *t, int64_t l, const REAL *set, const FN(training_work) *w,
+                             const REAL *delta, REAL *gradient)
+{
+    const nnft_training_layer *a = &t->layer[l];
+    if (l + 1 == t->layers && a->rows <= 4 && (l || t->points >= 8)) {
+        FN(add_readout)(t, set, w, delta, gradient);
+        return;
+    }
+    const REAL *points = FN(set_point_major)(t, set) + w->first * a->stride;
+    int64_t row = a->stride;
+    if (l) {
+        row = nnft_point_row(a->stride);
+        FN(to_point_major)(w, a->columns, a->stride, row, w->values[l - 1], w->rest);
+        points = w->rest;
+    }
+    FN(nnft_factor_view) left = { delta, w->width, 1 };
+    FN(product)(a->rows, a->stride / VR_LANES, w->points, left, points, row, w->first > 0, gradient + a->offset,
+                a->stride);
+}
+
 /* Gradient of 1/2 sum (f - y)^2 with respect to the weights of the trainable layers (nothing for NULL); returns
- * sum (f - y)^2. Numbers of layers that are not trained are left as they are. */
+ * sum (f - y)^2. Numbers of layers that are not trained are left as they are. Points are taken in blocks that stay
+ * in the cache; every sum over points runs in their order. */
 static double FN(nnft_gradient)(const int64_t *header, const double *parameters, const REAL *set,
                                 const REAL *weights, REAL *work, REAL *gradient)
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    FN(training_work) w = FN(training_parts)(&t, work);
-    const REAL *targets = FN(set_targets)(&t, set), *mask = targets + t.outputs * t.padded;
-    REAL *above = w.delta[0], *below = w.delta[1];
+    const int64_t most = nnft_training_block(&t);
+    FN(training_work) w = FN(training_parts)(&t, most, work);
     VR total = R_(set)(0);
-    FN(forward)(&t, parameters, set, weights, &w, above);
-    for (int64_t i = 0; i < t.outputs; i++)
-        for (int64_t a = 0; a < t.padded; a += VR_LANES) {
-            REAL *at = above + i * t.padded + a;
-            VR residual = R_(sub)(R_(load)(at), R_(load)(targets + i * t.padded + a));
-            /* chosen, not multiplied: an output of the padding may be infinite */
-            residual = R_(select)(R_(lt)(R_(set)(0), R_(load)(mask + a)), residual, R_(set)(0));
-            total = R_(fma)(residual, residual, total);
-            R_(store)(at, residual);
-        }
-    if (!gradient) return (double)R_(sum)(total);
-    for (int64_t l = t.layers - 1; l >= t.first; l--) {
-        const nnft_training_layer *a = &t.layer[l];
-        if (a->trainable) {
-            const REAL *points = l ? w.rest : FN(set_point_major)(&t, set);
-            if (l) FN(to_point_major)(&t, a->columns, a->stride, w.values[l - 1], w.rest);
-            FN(nnft_factor_view) left = { above, t.padded, 1 };
-            FN(product)(a->rows, a->stride / VR_LANES, t.points, left, points, a->stride, gradient + a->offset,
-                        a->stride);
-        }
-        if (l > t.first) {
-            FN(backward)(&t, l, weights, &w, above, below);
-            REAL *swap = above;
-            above = below;
-            below = swap;
+    for (int64_t block = 0; w.first < t.padded; block++, w.first += w.width) {
+        REAL *above = w.delta[0], *below = w.delta[1];
+        w.width = 8 * nnft_even_part(t.padded / 8, most / 8, block);
+        w.points = t.points - w.first < w.width ? t.points - w.first : w.width;
+        FN(forward)(&t, parameters, set, weights, &w, above);
+        FN(residuals)(&t, set, &w, above, &total);
+        for (int64_t l = t.layers - 1; gradient && l >= t.first; l--) {
+            if (t.layer[l].trainable) FN(add_gradient)(&t, l, set, &w, above, gradient);
+            if (l > t.first) {
+                FN(backward)(&t, l, weights, &w, above, below);
+                REAL *swap = above;
+                above = below;
+                below = swap;
+            }
         }
     }
     return (double)R_(sum)(total);
@@ -174,17 +235,21 @@ static void FN(nnft_outputs)(const int64_t *header, const double *parameters, co
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    FN(training_work) w = FN(training_parts)(&t, work);
+    FN(training_work) w = FN(training_parts)(&t, t.padded, work);
     FN(forward)(&t, parameters, set, weights, &w, w.delta[0]);
     for (int64_t i = 0; i < t.outputs; i++)
         for (int64_t a = 0; a < t.points; a++) outputs[i * t.points + a] = (double)w.delta[0][i * t.padded + a];
 }
 
-/* sum over rows of left[i][a] * left[i][b], all pairs of points, in w->rest (P x P') */
+/* sum over rows of left[i][a] * left[i][b], pairs a <= b of points and some more, in `out` (P x P') */
 static const REAL *FN(point_products)(const nnft_training *t, int64_t rows, const REAL *left, REAL *out)
 {
     FN(nnft_factor_view) transposed = { left, 1, t->padded };
-    FN(product)(t->points, t->padded / VR_LANES, rows, transposed, left, t->padded, out, t->padded);
+    for (int64_t first = 0; first < t->padded; first += TILE_VECTORS * VR_LANES) {
+        int64_t end = first + TILE_VECTORS * VR_LANES < t->padded ? first + TILE_VECTORS * VR_LANES : t->padded;
+        FN(product)(end < t->points ? end : t->points, (end - first) / VR_LANES, rows, transposed, left + first,
+                    t->padded, 0, out + first, t->padded);
+    }
     return out;
 }
 
@@ -197,7 +262,7 @@ static void FN(nnft_kernels)(const int64_t *header, const double *parameters, co
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    FN(training_work) w = FN(training_parts)(&t, work);
+    FN(training_work) w = FN(training_parts)(&t, t.padded, work);
     const int64_t L = t.layers, P = t.points;
     REAL *products = w.rest, *deltas = w.rest + P * t.padded, *above = w.delta[0], *below = w.delta[1];
     FN(forward)(&t, parameters, set, weights, &w, above);
@@ -256,13 +321,13 @@ static void FN(nnft_features)(const int64_t *header, const double *parameters, c
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    FN(training_work) w = FN(training_parts)(&t, work);
+    FN(training_work) w = FN(training_parts)(&t, t.padded, work);
     const nnft_training_layer *a = &t.layer[t.layers - 1];
     const REAL *values = t.layers > 1 ? w.values[t.layers - 2] : set, *targets = FN(set_targets)(&t, set);
     FN(forward)(&t, parameters, set, weights, &w, w.delta[0]);
     memcpy(out, values, (size_t)(a->columns * t.padded) * sizeof *out);
     out += a->columns * t.padded;
-    FN(to_point_major)(&t, a->columns, a->stride, values, out);
+    FN(to_point_major)(&w, a->columns, a->stride, a->stride, values, out);
     out += t.points * a->stride;
     memcpy(out, targets, (size_t)((t.outputs + 1) * t.padded) * sizeof *out);
 }
@@ -297,25 +362,80 @@ static void FN(nnft_noisy_step)(const int64_t *where, const double *numbers, con
     }
 }
 
+/* r -= sum over k of picked[k] * K[chosen[k]], one product after the other for each point; up to eight points */
+static void FN(move_residuals)(int64_t points, int64_t taken, const int64_t *chosen, const REAL *kernel,
+                               const REAL *picked, REAL *r)
+{
+    const REAL *row[8];
+    VR amount[8];
+    for (int64_t k = 0; k < taken; k++) {
+        row[k] = kernel + chosen[k] * points;
+        amount[k] = R_(set)(picked[k]);
+    }
+    int64_t b = 0;
+    if (taken == 8)
+        for (; b + VR_LANES <= points; b += VR_LANES) {
+            VR value = R_(load)(r + b);
+#pragma GCC unroll 8
+            for (int k = 0; k < 8; k++) value = R_(fnma)(amount[k], R_(load)(row[k] + b), value);
+            R_(store)(r + b, value);
+        }
+    for (; b + VR_LANES <= points; b += VR_LANES) {
+        VR value = R_(load)(r + b);
+        for (int64_t k = 0; k < taken; k++) value = R_(fnma)(amount[k], R_(load)(row[k] + b), value);
+        R_(store)(r + b, value);
+    }
+    if (b < points) {
+        const size_t bytes = (size_t)(points - b) * sizeof(REAL);
+        REAL rest[VR_LANES] = { 0 }, line[VR_LANES] = { 0 };
+        memcpy(rest, r + b, bytes);
+        for (int64_t k = 0; k < taken; k++) {
+            memcpy(line, row[k] + b, bytes);
+            R_(store)(rest, R_(fnma)(amount[k], R_(load)(line), R_(load)(rest)));
+        }
+        memcpy(r + b, rest, bytes);
+    }
+}
+
+/* The moves of eight single points in turn, or of fewer: each sees the residual that those before it have left. */
+static void FN(pick_in_turn)(int64_t points, int64_t taken, const int64_t *chosen, const REAL *kernel, REAL scale,
+                             const REAL *r, REAL *picked)
+{
+    int in_a_row = taken == 8;
+    REAL line[8][8] = { { 0 } }, seen[8] = { 0 };
+    for (int64_t k = 0; k < taken; k++) {
+        in_a_row &= chosen[k] == chosen[0] + k;
+        seen[k] = r[chosen[k]];
+    }
+    for (int64_t k = 0; !in_a_row && k < taken; k++)
+        for (int64_t j = k + 1; j < taken; j++) line[k][j] = kernel[chosen[k] * points + chosen[j]];
+    VR value = R_(load)(seen), move = R_(set)(scale);
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++) {
+        const REAL *row = in_a_row ? kernel + chosen[k] * points + chosen[0] : line[k];
+        VR amount = R_(mul)(move, R_(lane)(value, k));
+        picked[k] = R_(first)(amount);
+        value = R_(fnma)(amount, R_(load)(row), value);
+    }
+}
+
 /* Descent of a readout in the variables of the points: order[0 .. count-1] in batches (the last may be short), each
  * of which moves the residuals r (P) by -scale * sum over its points of r_mu K[mu], and adds scale * r_mu to
- * moves[mu]. picked: room for one batch. */
+ * moves[mu]. Eight points at a time, batches of one too; every number is rounded as if they came one by one.
+ * picked: room for one batch, at least eight. */
 static void FN(nnft_residual_steps)(const int64_t *shape, const int64_t *order, const REAL *kernel, const REAL *scales,
                                     REAL *r, REAL *moves, REAL *picked)
 {
-    const int64_t points = shape[0], count = shape[1], batch = shape[2];
-    for (int64_t first = 0; first < count; first += batch) {
-        int64_t taken = count - first < batch ? count - first : batch;
-        REAL scale = taken < batch ? scales[1] : scales[0];
-        for (int64_t k = 0; k < taken; k++) picked[k] = scale * r[order[first + k]];
-        for (int64_t k = 0; k < taken; k++) {
-            const REAL *row = kernel + order[first + k] * points;
-            const VR amount = R_(set)(picked[k]);
-            int64_t b = 0;
-            moves[order[first + k]] += picked[k];
-            for (; b + VR_LANES <= points; b += VR_LANES)
-                R_(store)(r + b, R_(fnma)(amount, R_(load)(row + b), R_(load)(r + b)));
-            for (; b < points; b++) r[b] -= picked[k] * row[b];
-        }
+    const int64_t points = shape[0], count = shape[1], batch = shape[2], group = batch > 1 ? batch : 8;
+    for (int64_t first = 0; first < count; first += group) {
+        const int64_t taken = count - first < group ? count - first : group, *chosen = order + first;
+        if (batch == 1) FN(pick_in_turn)(points, taken, chosen, kernel, scales[0], r, picked);
+        for (int64_t k = 0; batch > 1 && k < taken; k++)
+            picked[k] = (taken < batch ? scales[1] : scales[0]) * r[chosen[k]];
+        for (int64_t k = 0; k < taken; k++) moves[chosen[k]] += picked[k];
+        for (int64_t k = 0; k < taken; k += 8)
+            FN(move_residuals)(points, taken - k < 8 ? taken - k : 8, chosen + k, kernel, picked + k, r);
     }
 }
+
+#undef TILE_VECTORS
