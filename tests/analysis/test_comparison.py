@@ -50,7 +50,7 @@ def card(training: dict[str, Any], **changes: Any) -> RunSpec:
     return RunSpec.from_dict(
         {
             "network": network,
-            "inputs": {"points": POINTS},
+            "inputs": changes.pop("inputs", {"points": POINTS}),
             "ensemble": {"networks": 64, "seed": 20240601, **changes},
             "estimate": {"correlators": [2], "bins": 32},
             "training": {"loss": "half-sum", **training, "data": data},
@@ -298,9 +298,12 @@ def judged(
 
 def test_verdicts() -> None:
     assert judged(0.2, 1.0, 0.1) == "at the end: agrees within errors (p = 0.2)"
-    assert judged(1e-6, 5.0, 4.0).endswith("as expected, by 1.2 times the expected size")
-    assert judged(1e-6, 5.0, 0.5).startswith("! at the end: departs (p = 1e-06) by 9.8 times")
-    assert judged(1e-6, 5.0, None) == "at the end: departs (p = 1e-06)"
+    differs = "at the end: differs by more than its errors (p = 1e-06)"
+    share = "times the departure expected above: what its approximation leaves out"
+    assert judged(1e-6, 5.0, 4.0) == f"{differs}, by 1.2 {share} explains that"
+    assert judged(1e-6, 5.0, 0.5) == f"! {differs}, by 9.8 {share} does not explain that"
+    assert judged(1e-6, 5.0, None) == differs
+    assert "(p < 1e-99)" in judged(0.0, 50.0, None)
     assert judged(1e-6, 5.0, None, exact=True).startswith("! at the end: disagrees")
     far = Row("train_error", 9.0, 1.0, (0.0,), (9.0,), (None,))
     assert "agrees" in judged(0.2, 1.0, 0.1, rows=[far])
@@ -315,3 +318,35 @@ def test_few_bins_have_no_joint_test(trained: Trained) -> None:
     assert column is not None
     assert column.test is None
     assert found.verdicts == ("",)
+
+
+def test_outputs_that_are_the_same_in_all_networks_are_not_judged(trained: Trained) -> None:
+    """Without biases the output at the origin is 0, and theory has it up to rounding."""
+    points = {"inputs": {"points": [[0.0, 0.0], *POINTS]}}
+    record = comparison_record(compared(trained(HMC, **points)))
+    text = comparison_text(record, "run")
+    for table, rigid in zip(record["final"]["tables"], (1, 3), strict=True):
+        assert table["without_error"] == rigid
+        for column in table["theory"]:
+            assert column["pull"].count(None) == rigid
+            assert column["judged"] == len(table["value"]) - rigid
+            assert column["chi_square"] is not None
+            assert column["p_value"] > 0.0
+    assert "1 component has no error in the mean, all networks agree: left out of pulls and p" in text
+    assert "3 components have no error in the G2" in text
+
+
+def test_squares_that_are_negative_in_theory_are_marked(trained: Trained) -> None:
+    """Deep in narrow networks the first order takes away more of an error than there is."""
+    network = {"activation": "linear", "widths": [4, 4]}
+    data = {"teacher": "linear", "link": None, "amplitude": 8.0, "points": 6}
+    found = compared(trained({**HMC, "step": 0.01}, network=network, data=data))
+    record = comparison_record(found)
+    first = [theory["name"] for theory in record["theories"]].index("first order")
+    error = next(row for row in record["final"]["numbers"] if row["name"] == "train_error")
+    assert error["theory"][first] < 0.0
+    assert "! negative train error" in record["theories"][first]["departure"]
+    text = comparison_text(record, "run")
+    line = next(line for line in text.splitlines() if line.startswith("train error"))
+    assert f"{error['theory'][first]:.6g}!" in line
+    assert line.count("!") == 1

@@ -161,3 +161,11 @@ def test_refusals() -> None:
         ObservableEstimator((), 4, 2)
     with pytest.raises(UsageError, match="nothing to average"):
         MatrixFlow(4, 0, 3)
+
+
+def test_numbers_whose_squares_overflow_have_a_mean() -> None:
+    """As <exp(-dH/T)> of a trajectory that fell from a great height: a mean, no spread, no warning."""
+    estimator = filled(np.stack([np.full((4, 2), 1e200)]), 2)
+    result = estimator.result("norm")
+    assert result.mean[0] == pytest.approx(1e200)
+    assert not np.isfinite(result.spread[0])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnft.analysis.comparison import Comparison, Stage
-from nnft.analysis.comparison_table import Column, Row, Table
+from nnft.analysis.comparison_table import Column, Row, Table, has_error
 from nnft.analysis.trained_law import Prediction
 
 LISTED_COMPONENTS = 5000
@@ -75,8 +75,14 @@ def _table(table: Table) -> dict[str, Any]:
         "value": numbers(table.value[listed]),
         "stderr": numbers(table.stderr[listed]),
         "unreliable": table.unreliable[listed].tolist(),
+        "without_error": _rigid(table),
         "theory": [None if column is None else _column(column, listed) for column in table.columns],
     }
+
+
+def _rigid(table: Table) -> int:
+    """Components in which all networks agree."""
+    return int(np.count_nonzero(np.isfinite(table.stderr) & ~has_error(table.value, table.stderr)))
 
 
 def _column(column: Column, listed: slice) -> dict[str, Any]:

@@ -11,7 +11,13 @@ import numpy.typing as npt
 from nnft.analysis.trained_law import Law
 from nnft.errors import NumericalError
 from nnft.estimators.correlators import CorrelatorEstimator
-from nnft.estimators.joint_test import FEWEST_BINS, JointTest, joint_test, judged_components
+from nnft.estimators.joint_test import (
+    FEWEST_BINS,
+    ROUNDING,
+    JointTest,
+    joint_test,
+    judged_components,
+)
 from nnft.estimators.observables import ObservableEstimator
 from nnft.estimators.results import Estimate
 
@@ -32,7 +38,7 @@ class Column:
     departure : ndarray or None, shape (m,)
         Expected size of what the theory leaves out.
     test : JointTest or None
-        All components at once; None with fewer than 16 bins.
+        All components that have an error at once; None without, or with fewer than 16 bins.
     """
 
     value: FloatArray
@@ -94,16 +100,24 @@ class Row:
 def pulls(value: FloatArray, stderr: FloatArray, theory: FloatArray) -> FloatArray:
     """Return (estimate - theory) / error; not a number where there is no error."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: FloatArray = np.where(stderr > 0.0, (value - theory) / stderr, np.nan)
+        found: FloatArray = np.where(has_error(value, stderr), (value - theory) / stderr, np.nan)
+    return found
+
+
+def has_error(value: FloatArray, stderr: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return where there is an error beyond rounding: not where all networks agree, or are too few."""
+    with np.errstate(invalid="ignore"):
+        found: npt.NDArray[np.bool_] = np.isfinite(stderr) & (stderr > ROUNDING * np.abs(value))
     return found
 
 
 def compare_table(estimator: CorrelatorEstimator, order: int, laws: Sequence[Law | None]) -> Table:
     """Return a connected correlator with one column for each law; no values where networks are too few."""
     found, offered = _estimate(estimator, order)
-    rows = judged_components(len(found.value), len(found.bin_counts))
+    judged = np.flatnonzero(has_error(found.value, found.stderr))
+    rows = judged[judged_components(len(judged), len(found.bin_counts))]
     deviations = None
-    if len(found.bin_counts) >= FEWEST_BINS:
+    if len(found.bin_counts) >= FEWEST_BINS and len(rows):
         deviations = estimator.replicates(order, components=found.indices[rows]).deviations()
     columns: list[Column | None] = []
     for law in laws:
@@ -172,6 +186,6 @@ def compare_number(
 
 def number_pull(value: float, stderr: float, theory: float | None) -> float | None:
     """Return (estimate - theory) / error, None where there is no theory or error."""
-    if theory is None or not stderr > 0.0:
+    if theory is None or not bool(has_error(np.array(value), np.array(stderr))):
         return None
     return (value - theory) / stderr

@@ -92,12 +92,13 @@ def _header(record: dict[str, Any]) -> list[str]:
     return [cell for name in names for cell in (name, "pull")]
 
 
-def _cells(values: list[float | None], pulls: list[float | None]) -> list[str]:
-    return [
-        cell
-        for value, pull in zip(values, pulls, strict=True)
-        for cell in ("-" if value is None else f"{value:.6g}", _pull(pull))
-    ]
+def _cells(values: list[float | None], pulls: list[float | None], least: float = -np.inf) -> list[str]:
+    """Theories with their pulls; one below what can be is marked."""
+    cells = []
+    for value, pull in zip(values, pulls, strict=True):
+        mark = "!" if value is not None and value < least else ""
+        cells += ["-" if value is None else f"{value:.6g}{mark}", _pull(pull)]
+    return cells
 
 
 def _pull(pull: float | None) -> str:
@@ -118,16 +119,20 @@ def _components(record: dict[str, Any]) -> list[str]:
             continue
         shown = _shown(table["indices"])
         left += table["components"] - len(shown)
+        rounding = -1e-9 * max((abs(value or 0.0) for value in table["value"]), default=0.0)
         for place in shown:
-            points = " ".join(map(str, table["indices"][place]))
+            indices = table["indices"][place]
+            points = " ".join(map(str, indices))
+            least = -np.inf if table["order"] != 2 or indices[0] != indices[1] else rounding
             theory = table["theory"]
             values = [None if column is None else column["value"][place] for column in theory]
             pulls = [None if column is None else column["pull"][place] for column in theory]
             estimate = _number(*(table[k][place] for k in ("value", "stderr", "unreliable")))
-            rows.append([f"{NAMES[table['order']]} {points}", estimate, *_cells(values, pulls)])
+            rows.append([f"{NAMES[table['order']]} {points}", estimate, *_cells(values, pulls, least)])
     for row in record["final"]["numbers"]:
         estimate = _number(row["value"], row["stderr"])
-        rows.append([row["name"].replace("_", " "), estimate, *_cells(row["theory"], row["pull"])])
+        least = 0.0 if row["name"].endswith("_error") else -np.inf
+        rows.append([row["name"].replace("_", " "), estimate, *_cells(row["theory"], row["pull"], least)])
     return aligned(rows) + ([f".. {left} more components: --json"] if left else [])
 
 
@@ -147,7 +152,20 @@ def _joint_lines(record: dict[str, Any]) -> list[str]:
             if column is not None:
                 name = NAMES.get(table["order"], f"G{table['order']}")
                 rows.append([name, theory["name"], *_joint(table, column)])
-    return ["", *aligned(rows)] if len(rows) > 1 else []
+    if len(rows) == 1:
+        return []
+    return ["", *aligned(rows), *_without_error(record)]
+
+
+def _without_error(record: dict[str, Any]) -> list[str]:
+    """Which components are not judged because all networks agree in them."""
+    lines = []
+    for table in record["final"]["tables"]:
+        count, name = table.get("without_error", 0), NAMES.get(table["order"], f"G{table['order']}")
+        if count:
+            those = "1 component has" if count == 1 else f"{count} components have"
+            lines.append(f"{those} no error in the {name}, all networks agree: left out of pulls and p")
+    return lines
 
 
 def _joint(table: dict[str, Any], column: dict[str, Any]) -> list[str]:
@@ -177,7 +195,8 @@ def _flow(record: dict[str, Any]) -> list[str]:
         if error is None:
             row += ["-", "-", "-"]
         else:
-            row += [_number(error["value"], error["stderr"]), *_cells(error["theory"][:1], error["pull"][:1])]
+            row.append(_number(error["value"], error["stderr"]))
+            row += _cells(error["theory"][:1], error["pull"][:1], 0.0)
         rows.append(row + ["-"] * (len(rows[0]) - len(row)))
     return aligned(rows)
 

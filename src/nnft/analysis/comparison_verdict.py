@@ -15,6 +15,8 @@ MOST_TIMES = 3.0
 """Times the expected departure that a theory may be off before it is said to be."""
 
 JUDGED = (1, 2)
+LEAST_P = 1e-99
+"""Below this p-values are not told apart."""
 
 
 def verdict(place: int, prediction: Prediction, tables: Sequence[Table], numbers: Sequence[Row]) -> str:
@@ -43,17 +45,24 @@ def verdict(place: int, prediction: Prediction, tables: Sequence[Table], numbers
         return ""
     p = min(1.0, len(p_values) * min(p_values))
     if p >= SMALLEST_P:
-        return f"at the end: agrees within errors (p = {p:.2g})"
+        return f"at the end: agrees within errors ({_chance(p)})"
     if prediction.exact:
-        return f"! at the end: disagrees (p = {p:.2g}), though exact: equilibrium reached, step small enough?"
+        question = "equilibrium reached, step small enough?"
+        return f"! at the end: disagrees ({_chance(p)}), though exact: {question}"
     ratios = [_times_expected(table, column) for table, column in judged]
     ratios += [_times(row, place) for row in rows]
     worst = max((ratio for ratio in ratios if ratio is not None), default=None)
+    differs = f"at the end: differs by more than its errors ({_chance(p)})"
     if worst is None:
-        return f"at the end: departs (p = {p:.2g})"
+        return differs
+    share = f"{worst:.1f} times the departure expected above"
     if worst <= MOST_TIMES:
-        return f"at the end: departs (p = {p:.2g}) as expected, by {worst:.1f} times the expected size"
-    return f"! at the end: departs (p = {p:.2g}) by {worst:.1f} times the expected size"
+        return f"{differs}, by {share}: what its approximation leaves out explains that"
+    return f"! {differs}, by {share}: what its approximation leaves out does not explain that"
+
+
+def _chance(p: float) -> str:
+    return f"p = {p:.2g}" if p >= LEAST_P else f"p < {LEAST_P:.0e}"
 
 
 def _known(values: tuple[float | None, ...], place: int) -> bool:

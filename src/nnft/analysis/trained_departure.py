@@ -114,8 +114,17 @@ def with_shift(joint: JointKernels, process: Prediction, means: FloatArray) -> l
         words += f"; ! {relative:.0%} of the numbers: the expansion in 1 / width does not converge"
     return [
         replace(process, final=law, flow=flow, departure=words),
-        Prediction("first order", FIRST, False, first, (), departure_words(joint.trained, first)),
+        Prediction("first order", FIRST, False, first, (), _first_words(joint.trained, first)),
     ]
+
+
+def _first_words(trained: TrainedRun, first: Law) -> str:
+    """Expected departure of the first order, and whether it is beyond its range."""
+    words = departure_words(trained, first)
+    negative = [name.replace("_", " ") for name, value in first.numbers.items() if value < 0.0]
+    variance = np.diagonal(first.covariance)
+    negative += ["variance"] if variance.min() < -1e-9 * np.abs(variance).max() else []
+    return words + (f"; ! negative {' and '.join(negative)}: beyond its range" if negative else "")
 
 
 def _same(state: Law, before: Law | None, after: Law) -> Law:
@@ -194,9 +203,7 @@ def kernel_variance(trained: TrainedRun) -> float | None:
     return float(np.mean(variance[known] / mean[known] ** 2)) if known.any() else None
 
 
-def with_rough_departure(
-    joint: JointKernels, prediction: Prediction, learned: Sequence[float]
-) -> Prediction:
+def with_rough_departure(joint: JointKernels, prediction: Prediction, learned: Sequence[float]) -> Prediction:
     """Return a theory of networks on their way with the order of magnitude of what it leaves out.
 
     A kernel of relative variance v over networks changes a mean by about ``v (1 + p)`` of the targets,

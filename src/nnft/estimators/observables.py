@@ -97,7 +97,7 @@ class MatrixFlow:
         for snapshot, means in enumerate(self.replicate_means()):
             if means is None:
                 continue
-            with np.errstate(invalid="ignore"):  # where a number is infinite there is no error
+            with np.errstate(invalid="ignore", over="ignore"):  # where a number is infinite there is no error
                 columns = means.table("sum")
                 jackknife = Jackknife(columns[:, 0], columns[:, 1:], means.bin_counts)
                 errors[snapshot] = jackknife.standard_error()
@@ -250,7 +250,7 @@ class ObservableEstimator:
         values, squares = self._chosen(name)
         networks = values.counts.sum(axis=1)
         mean = values.mean()[:, 0]
-        with np.errstate(divide="ignore", invalid="ignore"):  # inf - inf, and nothing to divide by
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # inf - inf, nothing to divide by
             variance = (squares.mean()[:, 0] - mean**2) * (networks / (networks - 1.0))
             spread = np.where(networks > 1, np.sqrt(np.maximum(variance, 0.0)), np.nan)
         return ObservableFlow(mean, values.stderr()[:, 0], spread, networks)
