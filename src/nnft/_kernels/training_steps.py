@@ -168,8 +168,9 @@ def trajectory(
 
 @compiled()
 def adapt(numbers: Any, control: Any, first: float, step: int, acceptance: float) -> None:
-    """Dual averaging of the step size during burn-in (Hoffman, Gelman 2014, section 3.2), drawn towards the first
-    step, which comes from the curvature; step counts from 1.
+    """Dual averaging of the step size during burn-in (Hoffman, Gelman 2014, section 3.2); step counts from 1.
+
+    It is drawn towards the first step, which comes from the curvature.
     """
     weight = 1.0 / (step + OFFSET)
     control[ADAPT_MEAN] += weight * (numbers[TARGET] - acceptance - control[ADAPT_MEAN])
