@@ -230,7 +230,7 @@ def machine() -> str:
     from nnft._kernels.library import build_record
     from nnft.pipeline.machine import granted_threads, processor_name
 
-    names = ("nnft", "numpy", "scipy", "numba", "h5py", "jax")
+    names = ("nnft", "numpy", "scipy", "numba", "h5py", "jax", "torch")
     versions = []
     for name in names:
         try:

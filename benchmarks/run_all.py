@@ -23,6 +23,9 @@ SCRIPTS = (
     "end_to_end",
     "start",
     "fields",
+    "action",
+    "training_readout",
+    "training_langevin",
 )
 
 
