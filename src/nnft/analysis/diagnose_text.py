@@ -59,16 +59,19 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def diagnosis_text(result: Diagnosis) -> str:
+def diagnosis_text(result: Diagnosis, step: str = "") -> str:
     """Return a diagnosis as text: the verdict, a table of observables, notes and warnings.
 
     Parameters
     ----------
     result : Diagnosis
+    step : str
+        Steps that the chains have found by themselves, in words.
     """
     lines = [f"verdict    {result.summary}"]
     if result.verdict not in (NO_SAMPLER, INDEPENDENT):
         lines.append(_chains_line(result))
+        lines += [f"step       {step}"] if step else []
     lines += [f"note       {note}" for note in result.notes]
     if result.observables:
         lines += ["", *aligned([list(HEADER), *(_row(one) for one in result.observables)]), ""]

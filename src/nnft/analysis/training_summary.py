@@ -58,9 +58,31 @@ def training_state(run: Run) -> dict[str, Any]:
         "test_points": plan["test_points"],
         "estimator": plan["estimator"],
         "diverged": lost | {"share": lost["networks"] / run.networks if run.networks else 0.0},
+        "adapted_step": adapted_step(run),
         "on_the_way": None if wave is None else {"first": wave[0], "networks": wave[1], "step": wave[2]},
         "numbers": numbers,
     }
+
+
+def adapted_step(run: Run) -> dict[str, float] | None:
+    """Return the steps that chains have found by themselves: ``mean``, ``smallest``, ``largest``; or None."""
+    stored, where = run.stored.training, "equilibrium/observables"
+    if "adapted/smallest" not in stored or f"{where}/sums/step_size" not in stored:
+        return None
+    mean = stored[f"{where}/sums/step_size"].sum() / stored[f"{where}/count"].sum()
+    return {
+        "mean": float(mean),
+        "smallest": float(stored["adapted/smallest"]),
+        "largest": float(stored["adapted/largest"]),
+    }
+
+
+def step_text(adapted: dict[str, float]) -> str:
+    """Return adapted steps in words."""
+    return (
+        f"{adapted['mean']:.4g} on average, {adapted['smallest']:.4g} to {adapted['largest']:.4g} "
+        "over the chains"
+    )
 
 
 def training_lines(state: dict[str, Any]) -> list[str]:
@@ -73,6 +95,8 @@ def training_lines(state: dict[str, Any]) -> list[str]:
     cells = [f"{name.replace('_', ' ')} {_cell(known[name])}" for name in SHOWN if name in known]
     if cells:
         lines.append("           " + ", ".join(cells))
+    if t["adapted_step"]:
+        lines.append(f"           adapted step {step_text(t['adapted_step'])}")
     if t["on_the_way"]:
         way = t["on_the_way"]
         lines.append(f"           {way['networks']} networks on their way, at step {way['step']}")

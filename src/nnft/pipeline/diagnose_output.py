@@ -13,6 +13,7 @@ from nnft.analysis.diagnose import Diagnosis, diagnose
 from nnft.analysis.diagnose_text import diagnosis_record, diagnosis_text
 from nnft.analysis.run import Run, open_run
 from nnft.analysis.step_bias import BIAS_ORDER, extrapolate_step, significant_bias
+from nnft.analysis.training_summary import adapted_step, step_text
 from nnft.errors import DataFileError, UsageError, shorten
 from nnft.estimators.notation import number_with_error
 from nnft.estimators.replicated import Replicated
@@ -49,8 +50,9 @@ def diagnosis_of_file(
 
         check_picture(plot)
     with open_run(path) as run:
-        result = diagnosis_of_run(run)
-        record, text = diagnosis_record(result), diagnosis_text(result)
+        result, adapted = diagnosis_of_run(run), adapted_step(run)
+        record = diagnosis_record(result) | {"adapted_step": adapted}
+        text = diagnosis_text(result, "" if adapted is None else step_text(adapted))
         if extrapolate is not None:
             with open_run(extrapolate) as other:
                 added = _extrapolation(run, other)

@@ -35,6 +35,8 @@ def training_arrays(engine: TrainingState, final: bool) -> dict[str, Any]:
         "data/train_targets": data.train_targets,
         **{f"diverged/{name}": np.array(number, np.int64) for name, number in engine.diverged.items()},
     }
+    if engine.adapts and engine.estimator.n_networks:
+        found |= {f"adapted/{name}": np.array(number) for name, number in engine.adapted.items()}
     if len(data.test_inputs):
         found |= {"data/test_inputs": data.test_inputs, "data/test_targets": data.test_targets}
     found |= {f"equilibrium/{name}": array for name, array in engine.equilibrium.to_arrays().items()}
@@ -57,9 +59,16 @@ def training_arrays(engine: TrainingState, final: bool) -> dict[str, Any]:
 def _moments(engine: TrainingState) -> dict[str, Array]:
     training = engine.training
     steps = training.snapshots or (0,) * len(training.snapshot_times)
-    step = engine.ensemble.schedule.step if engine.ensemble is not None else 0.0
-    times = training.snapshot_times or tuple(step * moment for moment in steps)
+    times = training.snapshot_times or tuple(_length(engine) * moment for moment in steps)
     return {"moment/step": np.array(steps, np.int64), "moment/time": np.array(times, np.float64)}
+
+
+def _length(engine: TrainingState) -> float:
+    """Time of one step: that of the mean adapted step of the networks that are done, or of the first step."""
+    step = engine.sampler.schedule.step
+    if engine.adapts and engine.estimator.n_networks:
+        step = float(engine.equilibrium.result("step_size").mean[0])
+    return step * (engine.training.leapfrog_steps or 1)
 
 
 def _traces(engine: TrainingState) -> dict[str, Any]:
@@ -153,6 +162,8 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
     engine.equilibrium = ObservableEstimator.from_arrays(equilibrium, engine.names.averaged)
     try:
         engine.diverged = {name: int(arrays[f"diverged/{name}"]) for name in engine.diverged}
+        if "adapted/smallest" in arrays:
+            engine.adapted = {name: float(arrays[f"adapted/{name}"]) for name in engine.adapted}
         if "traces/values" in arrays:
             engine.traces = [np.array(arrays["traces/values"])]
         if "wave/position" in arrays and engine.ensemble is not None:

@@ -155,6 +155,9 @@ class SampleSums:
     def _acceptance(self, members: IntArray) -> FloatArray:
         control = self._wave.control[members]
         proposed = np.maximum(control[:, PROPOSED], 1.0)
+        found = self._engine.adapted
+        found["smallest"] = min(found["smallest"], float(control[:, SIZE].min(initial=np.inf)))
+        found["largest"] = max(found["largest"], float(control[:, SIZE].max(initial=0.0)))
         numbers = [control[:, ACCEPTED] / proposed, control[:, EXPONENTIAL] / proposed, control[:, SIZE]]
         return self._per_network(np.stack(numbers, axis=1))
 

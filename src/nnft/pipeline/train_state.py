@@ -63,6 +63,8 @@ class TrainingState:
         Of the networks that are done, at the end of the training or over its draws.
     flow : FlowEstimator or None
         The same at every snapshot.
+    adapted : dict of str to float
+        Smallest and largest step of the chains that are done, where each has found its own.
     networks_done : int
         Networks that are done, those that diverged included.
     replaying : bool
@@ -97,6 +99,7 @@ class TrainingState:
         self.equilibrium = ObservableEstimator(self.names.averaged, plan.bins, 1)
         self.traces: list[FloatArray] = []
         self.diverged = {"members": 0, "networks": 0, "first": -1}
+        self.adapted = {"smallest": np.inf, "largest": 0.0}
         self.networks_done = 0
         self.replaying = False
         self.wave: Wave | None = None
@@ -118,6 +121,11 @@ class TrainingState:
         if self.wave is None or self.progress is None:
             raise ValueError("no networks on their way")
         return self.wave, self.progress
+
+    @property
+    def adapts(self) -> bool:
+        """Whether every chain finds a step of its own."""
+        return bool(self.training.adapt and self.training.burn_in)
 
     @property
     def blocks_done(self) -> int:

@@ -188,7 +188,7 @@ def resolve_training(
         total_steps=steps,
         total_time=time,
         snapshots=() if time else tuple(int(moment) for moment in moments),
-        snapshot_times=moments if time else tuple(step * moment for moment in moments if step),
+        snapshot_times=moments if time else _times(step, numbers, moments),
         **numbers,
         divergence=float(filled.get("divergence") or 0.0),
         observe=training.observe,
@@ -201,6 +201,13 @@ def resolve_training(
         gradients_per_member=gradients,
         variance_components=pair_count(mesh_points) if kind == "trained-conditional" else 0,
     )
+
+
+def _times(step: float, numbers: dict[str, Any], moments: tuple[float, ...]) -> tuple[float, ...]:
+    """Times of steps; none where the step is found by the algorithm itself."""
+    if step == 0.0 or (numbers["adapt"] and numbers["burn_in"]):
+        return ()
+    return tuple(step * (numbers["leapfrog_steps"] or 1) * moment for moment in moments)
 
 
 def _data_problems(training: TrainingSpec, network: NetworkSpec, data: Dataset) -> list[str]:

@@ -53,7 +53,13 @@ _DATA = (
 _FLOW = (
     group("/training/moment", "moments", "when the snapshots were taken", required=False),
     array("/training/moment/step", "int64", "snapshot", "step", "steps done; 0 throughout for gradient-flow"),
-    array("/training/moment/time", "float64", "snapshot", "time", "flow time: steps times step size"),
+    array(
+        "/training/moment/time",
+        "float64",
+        "snapshot",
+        "time",
+        "steps times step size (the mean adapted one), for hmc times the leapfrog steps",
+    ),
     group(
         "/training/flow",
         "flow",
@@ -216,6 +222,11 @@ _CHAINS = (
         "/training/diverged/networks", "int64", "", "networks", "networks with such a member: in no average"
     ),
     array("/training/diverged/first", "int64", "", "first", "number of the first such member; -1 for none"),
+    group(
+        "/training/adapted", "adapted steps", "steps that the chains have found by themselves", required=False
+    ),
+    array("/training/adapted/smallest", "float64", "", "smallest step", "of all chains that are done"),
+    array("/training/adapted/largest", "float64", "", "largest step", "of all chains that are done"),
 )
 
 _WAVE = (
@@ -275,5 +286,6 @@ TRAINING_RESULTS = tuple(
         "equilibrium",
         "traces",
         "diverged",
+        "adapted",
     )
 )
