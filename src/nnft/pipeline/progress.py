@@ -7,14 +7,19 @@ import sys
 import time
 from typing import Any, Protocol, TextIO
 
+from nnft.spec.plan_text import time_text
+
 LINE_SECONDS = 30.0
 
 
 class Progress(Protocol):
     """What a run tells about itself while it works."""
 
-    def update(self, done: int, relative_error: float | None) -> None:
-        """Note the networks done and the relative error of the connected four-point function."""
+    def update(self, done: float, relative_error: float | None) -> None:
+        """Note the networks done and the relative error of the connected four-point function.
+
+        Networks on their way count by the share of their way that is done.
+        """
 
     def note(self, text: str) -> None:
         """Show one line."""
@@ -26,7 +31,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def update(self, done: int, relative_error: float | None) -> None:
+    def update(self, done: float, relative_error: float | None) -> None:
         """Do nothing."""
 
     def note(self, text: str) -> None:
@@ -39,20 +44,24 @@ class Silent:
 class Lines:
     """Writes one line every 30 s."""
 
-    def __init__(self, total: int, done: int, stream: TextIO) -> None:
+    def __init__(self, total: int, done: float, stream: TextIO) -> None:
         self._total, self._start_done, self._stream = total, done, stream
         self._start = self._last = time.monotonic()
 
-    def update(self, done: int, relative_error: float | None) -> None:
+    def update(self, done: float, relative_error: float | None) -> None:
         """Write a line if the last one is old."""
         now = time.monotonic()
         if now - self._last < LINE_SECONDS:
             return
         self._last = now
         rate = (done - self._start_done) / (now - self._start)
-        left = (self._total - done) / rate if rate > 0 else float("inf")
+        speed = ""
+        if rate > 0.0:
+            left = (self._total - done) / rate
+            speed = f", {rate:.3g} networks/s, about {time_text(left)} left"
+        share = "" if done == int(done) else f" ({done / self._total:.1%})"
         error = "" if relative_error is None else f", relative error of connected G4 {relative_error:.2g}"
-        self.note(f"{done} of {self._total} networks, {rate:.0f} networks/s, {left:.0f} s left{error}")
+        self.note(f"{int(done)} of {self._total} networks{share}{speed}{error}")
 
     def note(self, text: str) -> None:
         """Write one line."""
@@ -66,14 +75,14 @@ class Lines:
 class Bar:
     """A tqdm bar."""
 
-    def __init__(self, total: int, done: int, stream: TextIO) -> None:
+    def __init__(self, total: int, done: float, stream: TextIO) -> None:
         from tqdm import tqdm
 
         self._bar: Any = tqdm(
             total=total, initial=done, unit=" networks", unit_scale=True, file=stream, dynamic_ncols=True
         )
 
-    def update(self, done: int, relative_error: float | None) -> None:
+    def update(self, done: float, relative_error: float | None) -> None:
         """Move the bar."""
         if relative_error is not None:
             self._bar.set_postfix_str(f"G4 error {relative_error:.1%}", refresh=False)
@@ -88,7 +97,7 @@ class Bar:
         self._bar.close()
 
 
-def make_progress(total: int, done: int, show: bool) -> Progress:
+def make_progress(total: int, done: float, show: bool) -> Progress:
     """Return the display that suits standard error."""
     stream = sys.stderr
     if not show or stream is None:

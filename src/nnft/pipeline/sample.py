@@ -174,7 +174,7 @@ class Session:
                 fields.remove_beyond()
             elif outputs_folder(self._path).is_dir():
                 remove_outputs(outputs_folder(self._path))
-        display = make_progress(start.plan.networks, engine.networks_done, show)
+        display = make_progress(start.plan.networks, self._shown_networks(engine), show)
         try:
             self._loop(engine, fields, checkpoints, display, begun, max_seconds)
         finally:
@@ -249,9 +249,9 @@ class Session:
         most: int = min(engine.plan.bins, engine.plan.blocks - engine.blocks_done)
         return most
 
-    def _shown_networks(self, engine: Any) -> int:
+    def _shown_networks(self, engine: Any) -> float:
         """Return how many networks the display shows as done."""
-        done: int = engine.networks_done
+        done: float = engine.networks_done
         return done
 
     def _theory(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -135,8 +135,10 @@ class TrainingState:
     @property
     def share(self) -> float:
         """Share of its way that the wave has done."""
-        if self.wave is None or self.training.total_steps == 0:
+        if self.wave is None:
             return 0.0
+        if self.training.total_steps == 0:
+            return self.wave.time / self.training.total_time
         return self.wave.step / self.training.total_steps
 
     @property
