@@ -187,6 +187,11 @@ def test_missing_training_is_another_run(stopped: Path, tmp_path: Path) -> None:
     [
         ("wave/position", lambda array: array * [1, 0, 1, 1, 1], "wave/position 8, 0, 4,"),
         ("wave/position", lambda array: array + np.array([8, 0, 0, 0, 0]), "wave/position 16, 8, 4,"),
+        (
+            "wave/position",
+            lambda array: array + np.array([0, 10**15, 0, 0, 0]),
+            "instead of (1000000000000008,",
+        ),
         ("wave/position", lambda array: array + np.array([0, 8, 0, 0, 0]), "wave/theta of shape (8, 80)"),
         (
             "wave/position",

@@ -175,6 +175,9 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
 def _restore_wave(engine: TrainingState, arrays: Mapping[str, Array]) -> None:
     first, networks, step, moments, draws = (int(number) for number in arrays["wave/position"])
     members = networks * engine.members
+    stored, wanted = arrays["wave/theta"].shape, (members, engine.sampler.problem.size)
+    if networks >= 1 and stored != wanted:  # before memory is taken for so many
+        raise ValueError(f"wave/theta of shape {stored} instead of {wanted}")
     seen = np.zeros((engine.training.snapshot_count, members, engine.seen_size()))
     drawn = np.zeros((len(engine.draw_steps), members, engine.drawn_size()))
     sensible = 0 <= step <= engine.training.total_steps and 0 <= moments <= len(seen) + 1
