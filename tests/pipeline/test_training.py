@@ -183,6 +183,28 @@ def test_extension_that_was_stopped_goes_on_with_its_bins(tmp_path: Path) -> Non
     assert (run.networks, len(run.estimator.counts)) == (64, 32)
 
 
+def test_a_wave_may_have_more_networks_than_are_wanted_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is stopped in its first wave, and goes on with fewer networks than that wave has."""
+    short, long = (
+        training_spec("gd", networks=networks, fields=5, ensemble="block_size = 2") for networks in (10, 64)
+    )
+    flag = nnft.StopFlag()
+
+    def one_step_and_look(session: TrainSession, engine: TrainEngine) -> Any:
+        if engine.wave is not None and engine.wave.step == 4:
+            flag.request()
+        return engine.advance(1)
+
+    monkeypatch.setattr(TrainSession, "_next_slice", one_step_and_look)
+    with pytest.raises(StoppedEarly, match="0 of 64 networks committed, 64 on their way at step 5;"):
+        train(long, tmp_path / "run.h5", stop=flag)
+    run = train(short, tmp_path / "run.h5", resume=True)
+    assert (run.networks, run.complete) == (10, True)
+    assert numbers(run) == numbers(train(short, tmp_path / "whole.h5"))
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_one_bin_is_trained_again(whole: Whole, name: str) -> None:
     said = recompute_bin(whole(name).path)
