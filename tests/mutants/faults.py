@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fault import Fault
 from field_theory_faults import FIELD_THEORY_FAULTS
+from training_faults import TRAINING_FAULTS, TRAINING_KERNEL_FAULTS
 
 FAULTS = [
     # ---- random numbers ----
@@ -265,6 +266,7 @@ FAULTS = [
         "store/test_lock.py::test_lock_works_without_hard_links",
     ),
     *FIELD_THEORY_FAULTS,
+    *TRAINING_FAULTS,
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
@@ -287,4 +289,5 @@ FAULTS = [
         "bases[k, 1] + r // readouts * strides[k]",
         "samplers/test_weighted_readouts.py::test_blocks_have_the_sums_of_the_twin",
     ),
+    *TRAINING_KERNEL_FAULTS,
 ]
