@@ -22,7 +22,7 @@ MOST_POINTS_ORDER_8 = 4
 LANES = 8
 NORMALS_PER_SECOND = 2.5e8
 MULTIPLY_ADDS_PER_SECOND = 5e9
-TRAINING_OPERATIONS_PER_SECOND = 2e10
+TRAINING_OPERATIONS_PER_SECOND = 2.5e10
 BLOCK_SECONDS = 0.25
 LARGEST_AUTO_BLOCK = 4096
 
@@ -55,6 +55,8 @@ class Resolution:
         Components of the layer statistics beyond those of the correlators.
     normals_per_network, multiply_adds_per_network : int
         Cost of one network.
+    pass_seconds_per_network : float
+        What the passes of a training through neurons and layers take besides, on one core; 0 without.
     training : TrainingResolution or None
         How the networks are trained; None for the ensemble of the prior.
     """
@@ -73,6 +75,7 @@ class Resolution:
     layer_components: int
     normals_per_network: int
     multiply_adds_per_network: int
+    pass_seconds_per_network: float
     training: TrainingResolution | None
 
     @property
@@ -87,7 +90,8 @@ class Resolution:
     def seconds_per_network(self) -> float:
         """Nominal time of one network on one core."""
         if self.training is not None:
-            return training_seconds(self.normals_per_network, self.multiply_adds_per_network)
+            products = training_seconds(self.normals_per_network, self.multiply_adds_per_network)
+            return products + self.pass_seconds_per_network
         return network_seconds(self.normals_per_network, self.multiply_adds_per_network)
 
 
@@ -97,7 +101,7 @@ def network_seconds(normals: int, multiply_adds: int) -> float:
 
 
 def training_seconds(normals: int, multiply_adds: int) -> float:
-    """Return the nominal time of training one network on one core, in seconds."""
+    """Return the nominal time of the random numbers and products of a training on one core, in seconds."""
     return normals / NORMALS_PER_SECOND + 2 * multiply_adds / TRAINING_OPERATIONS_PER_SECOND
 
 
@@ -161,6 +165,7 @@ def resolve(
         layer_components=in_layers,
         normals_per_network=normals,
         multiply_adds_per_network=adds,
+        pass_seconds_per_network=0.0,
         training=None,
     )
 

@@ -11,8 +11,9 @@ from nnft.spec.network import NetworkSpec
 from nnft.spec.problems import line
 from nnft.spec.resolve import BINS_MEMORY, Resolution, cheaper_method, sampler_cost
 from nnft.spec.sectors import Sector, pair_count
-from nnft.spec.training import SAMPLERS, TrainingSpec
-from nnft.spec.training_resolution import TrainingResolution, affine_layers, resolve_training
+from nnft.spec.training import TrainingSpec
+from nnft.spec.training_cost import NEURON_SECONDS, training_cost
+from nnft.spec.training_resolution import TrainingResolution, resolve_training
 
 LARGEST_TRAINED_BLOCK = 64
 
@@ -57,7 +58,7 @@ def resolve_trained(
     else:
         joint = points
         method, reason = "explicit", "training needs the weights"
-    normals, adds = _cost(network, trained, method, joint, points, dimension)
+    normals, adds, passes = _cost(network, trained, method, joint, points, dimension)
     return Resolution(
         method=method,
         method_reason=reason,
@@ -73,6 +74,7 @@ def resolve_trained(
         layer_components=0,
         normals_per_network=normals,
         multiply_adds_per_network=adds + sum(sector.components * (sector.order - 1) for sector in found),
+        pass_seconds_per_network=passes,
         training=trained,
     )
 
@@ -140,21 +142,14 @@ def _refuse_large_flow(
 
 def _cost(
     network: NetworkSpec, trained: TrainingResolution, method: str, joint: int, points: int, dimension: int
-) -> tuple[int, int]:
-    """Normals and multiply-adds of one network with all its chains.
-
-    A gradient of a point takes three products with every weight, an output one.
-    """
+) -> tuple[int, int, float]:
+    """Normals, multiply-adds and seconds in neurons of one network with all its chains."""
     if trained.algorithm == "exact":
         normals, adds = sampler_cost(network, method, joint, dimension, 0)
         solve = trained.train_points**3 // 6 + trained.train_points**2 * points + pair_count(joint)
-        return normals + trained.draws * points, adds + solve
-    weights = sum(fan_in * width for fan_in, width, _ in affine_layers(network, dimension))
-    noise = trained.total_steps if trained.algorithm in SAMPLERS else 0
-    normals = trained.parameters * (1 + noise * trained.chains)
-    looks = (trained.draws + trained.snapshot_count) * points
-    gradients = 3 * trained.gradients_per_member * trained.batch_size
-    return normals, trained.chains * weights * (gradients + looks)
+        neurons = sum(network.widths) * joint * NEURON_SECONDS if method == "explicit" else 0.0
+        return normals + trained.draws * points, adds + solve, neurons
+    return training_cost(network, trained, points, dimension)
 
 
 def _block_size(ensemble: EnsembleSpec, bins: int) -> int:

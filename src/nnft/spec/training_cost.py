@@ -1,0 +1,53 @@
+"""What training one network costs: random numbers, multiply-adds, and passes through its neurons."""
+
+from __future__ import annotations
+
+from nnft.spec.network import NetworkSpec
+from nnft.spec.sectors import pair_count
+from nnft.spec.training import SAMPLERS
+from nnft.spec.training_resolution import TrainingResolution, affine_layers
+
+NEURON_SECONDS = 4.5e-9
+"""Of one neuron at one point, there and back: activation, slope, what is passed on."""
+
+LAYER_SECONDS = 0.25e-6
+"""Of one layer in one gradient, however small it is."""
+
+
+def training_cost(
+    network: NetworkSpec, trained: TrainingResolution, points: int, dimension: int
+) -> tuple[int, int, float]:
+    """Return normals, multiply-adds and seconds in neurons of one network with all its chains, on one core.
+
+    A gradient of a point takes three products with every weight, an output one. Where only the readout
+    moves, hidden layers are computed once, and a step takes products with the readout or, where they are
+    fewer, with the residuals of all training points. Tangent kernels at the snapshots, and exact averages of
+    the readout at the draws, come on top.
+
+    Parameters
+    ----------
+    network : NetworkSpec
+    trained : TrainingResolution
+        Of an algorithm other than "exact".
+    points, dimension : int
+        Input points and their dimension.
+    """
+    layers = affine_layers(network, dimension)
+    weights = sum(fan_in * width for fan_in, width, _ in layers)
+    neurons = sum(network.widths)
+    noise = trained.total_steps if trained.algorithm in SAMPLERS else 0
+    normals = trained.parameters * (1 + noise * trained.chains)
+    gradients, batch = trained.gradients_per_member, trained.batch_size
+    moving, passed, depth = weights, neurons, len(layers)
+    if trained.trainable == (len(layers),):
+        fan_in, outputs, _ = layers[-1]
+        moving, passed, depth = min(fan_in, trained.train_points) * outputs, 0, 1
+    looks = (trained.draws + trained.snapshot_count) * (points + trained.train_points)
+    kernels = trained.snapshot_count * (pair_count(points) * neurons + 2 * points * weights)
+    adds = 3 * gradients * batch * moving + looks * weights + kernels
+    if trained.estimator == "trained-conditional":
+        joint = trained.train_points + points
+        adds += trained.draws * (trained.train_points**3 // 6 + trained.train_points * joint * points)
+    passes = gradients * (batch * passed * NEURON_SECONDS + depth * LAYER_SECONDS)
+    passes += looks * neurons * NEURON_SECONDS
+    return normals, trained.chains * adds, trained.chains * passes
