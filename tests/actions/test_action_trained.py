@@ -11,7 +11,8 @@ from sources import EstimatorSource, ExactSource
 from nnft.actions import symmetric
 from nnft.actions.action import action
 from nnft.actions.action_text import action_record, action_text
-from nnft.errors import UsageError
+from nnft.actions.source import require_orders
+from nnft.errors import DataFileError, NumericalError, UsageError
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.layout import sum_layout
 
@@ -142,3 +143,16 @@ def test_an_ensemble_of_trained_networks_has_its_action() -> None:
     along = 0.5 * ((vectors.T @ ROOT) ** 3).sum(axis=1) / values**1.5
     assert np.all(abs(skewness.value - along) < SIGMA * skewness.stderr)
     np.testing.assert_allclose(source.replicates(1).value, MEAN, atol=0.02)
+
+
+@pytest.mark.parametrize(("trained", "verb"), [(True, "train"), (False, "sample")])
+def test_a_missing_order_is_asked_of_the_command_that_made_the_run(trained: bool, verb: str) -> None:
+    """Odd orders come by themselves: estimate.correlators has even ones."""
+    tables = theory(4)
+    source = ExactSource({order: tables[order] for order in ((1, 2) if trained else (2,))}, np.eye(3))
+    source.card = {"training": {}} if trained else {}
+    with pytest.raises(DataFileError, match=rf"; {verb} with estimate\.correlators = \[2, 4\]$"):
+        require_orders(source, (2, 4), "a test")
+    source.networks = 0
+    with pytest.raises(NumericalError, match=f"nnft {verb} CARD"):
+        require_orders(source, (2,), "a test")

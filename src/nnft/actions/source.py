@@ -58,13 +58,16 @@ def require_orders(source: CumulantSource, orders: tuple[int, ...], what: str) -
     """
     name = shorten(str(getattr(source.path, "name", source.path)), 50)
     missing = [order for order in orders if order not in source.orders]
+    trained = "training" in source.card
     if missing:
+        even = sorted(order for order in {*source.orders, *missing} if order % 2 == 0)
         raise DataFileError(
             f"no correlator of order {missing[0]} in {name}, needed for {what}: got orders "
-            f"{list(source.orders)}; sample with estimate.correlators = {sorted({*source.orders, *missing})}"
+            f"{list(source.orders)}; {'train' if trained else 'sample'} with estimate.correlators = {even}"
         )
     if source.networks == 0:
-        raise NumericalError(f"no networks in {name}: got 0; go on with nnft sample CARD -o FILE --resume")
+        command = f"nnft {'train' if trained else 'sample'} CARD -o FILE --resume"
+        raise NumericalError(f"no networks in {name}: got 0; go on with {command}")
 
 
 def refuse_trained(source: CumulantSource, what: str) -> None:
