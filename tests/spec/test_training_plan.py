@@ -236,7 +236,9 @@ def test_snapshots_are_log_spaced_and_contain_both_ends() -> None:
     assert flow.snapshots == (0, 1, 10, 100, 1000, 10_000)
     assert flow.snapshot_times == pytest.approx([0.1 * step for step in flow.snapshots])
     assert training_of(training={"steps": 3, "snapshots": 200}).snapshots == (0, 1, 2, 3)
-    assert training_of(training={"snapshots": 0}).snapshots == (0, 1000)
+    assert training_of(training={"snapshots": 0}).snapshots == ()
+    assert training_of(training={"snapshots": 1}).snapshots == (0, 1000)
+    assert training_of("gradient-flow", training={"snapshots": 0}).snapshot_times == ()
     assert training_of(training={"snapshots": 2}).snapshots == (0, 1000)
     assert training_of(training={"snapshots": [5, 70]}).snapshots == (0, 5, 70, 1000)
     assert training_of(training={"snapshots": [0, 1000]}).snapshots == (0, 1000)
@@ -255,6 +257,9 @@ def test_snapshots_are_log_spaced_and_contain_both_ends() -> None:
 @given(st.integers(0, 200), st.integers(1, 10**12), st.booleans())
 def test_snapshots_of_any_length(count: int, end: int, continuous: bool) -> None:
     moments = snapshot_moments(count, float(end), continuous)
+    if count == 0:
+        assert moments == ()
+        return
     assert moments[0] == 0.0
     assert moments[-1] == end
     assert all(before < after for before, after in itertools.pairwise(moments))

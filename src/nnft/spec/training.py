@@ -142,7 +142,7 @@ class TrainingSpec(Table):
         Of the samplers that have them.
     snapshots : int or tuple of float, optional
         Number of log-spaced snapshots, or a list of steps (of times with gradient-flow). The first and the
-        last step are always among them.
+        last step are always among them; 0 for none at all.
     observe : int
         Output, from 0, whose correlators are estimated.
     divergence : float, optional

@@ -50,19 +50,19 @@ def snapshot_problems(training: TrainingSpec, end: float) -> list[str]:
 
 
 def snapshot_moments(asked: Any, end: float, continuous: bool) -> tuple[float, ...]:
-    """Return the moments of the snapshots, ascending from 0 to the end.
+    """Return the moments of the snapshots, ascending from 0 to the end; none if none are asked for.
 
     Parameters
     ----------
     asked : int, tuple of float or None
-        Their number, log-spaced and, for steps, rounded and given once; a list; None for an algorithm without
-        a flow, which has none.
+        Their number, log-spaced and, for steps, rounded and given once; a list; 0 for none; None
+        for an algorithm without a flow, which has none.
     end : float
         Last step or time.
     continuous : bool
         Times instead of steps. A number of them begins at `FLOW_DECADES` before the end, that of steps at 1.
     """
-    if asked is None:
+    if asked is None or asked == 0:
         return ()
     if isinstance(asked, tuple):
         inner = list(asked)
