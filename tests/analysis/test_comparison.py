@@ -350,3 +350,15 @@ def test_squares_that_are_negative_in_theory_are_marked(trained: Trained) -> Non
     line = next(line for line in text.splitlines() if line.startswith("train error"))
     assert f"{error['theory'][first]:.6g}!" in line
     assert line.count("!") == 1
+
+
+def test_errors_of_exact_draws_are_those_of_all_outputs(trained: Trained) -> None:
+    """Whichever output is looked at, as with every other algorithm."""
+    exact = {"algorithm": "exact", "trainable": "readout", "ridge": 0.2}
+    two = {"network": {"outputs": 2}, "data": {"outputs": 2}}
+    rows = []
+    for observe in (0, 1):
+        found = compared(trained({**exact, "observe": observe}, **two))
+        rows.append(next(row for row in found.final.numbers if row.name == "train_error"))
+    assert rows[0].value == pytest.approx(rows[1].value, rel=1e-12)
+    assert rows[0].theory[0] == pytest.approx(rows[1].theory[0], rel=1e-12)

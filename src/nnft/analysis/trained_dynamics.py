@@ -36,7 +36,7 @@ def moments(joint: JointKernels) -> list[float]:
 def laws(joint: JointKernels, ensemble: TrainedEnsemble) -> list[Law]:
     """Return the laws at all moments of an ensemble at input and test points."""
     return [
-        gaussian_law(joint, mean, covariance, float(loss), slice(None))
+        gaussian_law(joint, mean, covariance, float(loss))
         for mean, covariance, loss in zip(
             ensemble.mean, ensemble.covariance, ensemble.train_loss, strict=True
         )

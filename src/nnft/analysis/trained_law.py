@@ -91,9 +91,7 @@ class Prediction:
     departure: str = ""
 
 
-def gaussian_law(
-    joint: JointKernels, mean: FloatArray, covariance: FloatArray, half_loss: float, outputs: slice
-) -> Law:
+def gaussian_law(joint: JointKernels, mean: FloatArray, covariance: FloatArray, half_loss: float) -> Law:
     """Return the law of independent Gaussian outputs.
 
     Parameters
@@ -103,13 +101,10 @@ def gaussian_law(
         At input and test points; the covariance is that of every output.
     half_loss : float
         Mean of half the sum of squares over training points and the D outputs.
-    outputs : slice
-        Which outputs of the data these are.
     """
     trained, count = joint.trained, joint.mesh
-    column = trained.observe if outputs == slice(None) else 0
     numbers = {"train_error": 2.0 * half_loss / (joint.train * mean.shape[1])}
     if joint.test:
-        errors = (mean[count:] - trained.test_targets[:, outputs]) ** 2
+        errors = (mean[count:] - trained.test_targets) ** 2
         numbers["test_error"] = float(errors.mean() + np.diagonal(covariance)[count:].mean())
-    return Law(mean[:count, column], covariance[:count, :count], numbers)
+    return Law(mean[:count, trained.observe], covariance[:count, :count], numbers)

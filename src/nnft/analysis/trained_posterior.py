@@ -78,16 +78,12 @@ def _readout_langevin(joint: JointKernels, found: list[Prediction]) -> list[Pred
 def gaussian_process(joint: JointKernels) -> list[Prediction]:
     """Return regression with the infinite-width kernel, and its first order in 1/width where affordable."""
     trained = joint.trained
-    outputs = slice(None)
-    if trained.algorithm == "exact":
-        outputs = slice(trained.observe, trained.observe + 1)
-    found = posterior(*joint.blocks(joint.prior), trained.train_targets[:, outputs], trained.ridge)
-    final = gaussian_law(joint, found.mean, found.covariance, found.train_loss, outputs)
+    found = posterior(*joint.blocks(joint.prior), trained.train_targets, trained.ridge)
+    final = gaussian_law(joint, found.mean, found.covariance, found.train_loss)
     if not trained.widths:
         return [Prediction("gaussian process", NO_HIDDEN_LAYER, True, final, _snapshots(joint, final))]
     process = Prediction("gaussian process", PROCESS, False, final, _snapshots(joint, final))
-    column = trained.observe if outputs == slice(None) else 0
-    return with_shift(joint, process, np.concatenate([found.train_mean, found.mean])[:, column])
+    return with_shift(joint, process, np.concatenate([found.train_mean, found.mean])[:, trained.observe])
 
 
 def exact_linear(joint: JointKernels) -> Prediction:
@@ -96,7 +92,7 @@ def exact_linear(joint: JointKernels) -> Prediction:
     found = deep_linear_posterior(
         *joint.blocks(joint.prior), trained.train_targets, trained.ridge, trained.widths
     )
-    final = gaussian_law(joint, found.mean[:, None], found.covariance, found.train_loss, slice(None))
+    final = gaussian_law(joint, found.mean[:, None], found.covariance, found.train_loss)
     final = replace(
         final,
         numbers={**final.numbers, **_weight_scales(joint, found)},

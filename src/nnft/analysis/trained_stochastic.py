@@ -52,14 +52,12 @@ def stochastic_descent(trained: TrainedRun) -> Prediction:
     return with_rough_departure(joint, prediction, learned_modes(joint, times))
 
 
-def _law(
-    joint: JointKernels, descent: StochasticDescent, state: Moments, evaluation: FloatArray
-) -> Law:
+def _law(joint: JointKernels, descent: StochasticDescent, state: Moments, evaluation: FloatArray) -> Law:
     """Law of the outputs; batches that are drawn make it other than Gaussian."""
     trained = joint.trained
     mean = evaluation @ state.mean
     covariance = evaluation @ state.covariance[trained.observe] @ evaluation.T
-    law = gaussian_law(joint, mean, covariance, descent.loss(state), slice(None))
+    law = gaussian_law(joint, mean, covariance, descent.loss(state))
     numbers = dict(law.numbers)
     if joint.test:  # each output has a covariance of its own
         held = evaluation[joint.mesh :]

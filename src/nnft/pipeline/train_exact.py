@@ -41,6 +41,7 @@ class ExactPosterior:
         if training is None:
             raise ValueError("plan without a training")
         self._training = training
+        self._all_targets = data.train_targets
         self._targets = np.ascontiguousarray(data.train_targets[:, training.observe])
         self._points = np.concatenate([data.train_inputs, spec.mesh().points])
         method = "explicit" if plan.method == "explicit" else "collapsed"
@@ -86,15 +87,15 @@ class ExactPosterior:
         return packed, mean, covariance
 
     def train_errors(self, packed: FloatArray) -> FloatArray:
-        """Return the posterior mean of (f - y)^2 per training point of every network, shape (n,).
+        """Return the posterior mean of (f - y)^2 per training point and output of every network, shape (n,).
 
         With A = (K + kappa)^-1 the sum over the points is kappa^2 |A y|^2 + kappa tr(K A), and
-        tr(K A) = P - kappa tr A.
+        tr(K A) = P - kappa tr A; outputs are independent, with one kernel.
         """
         from scipy.linalg.lapack import dpotrf, dpotri
 
         points, ridge = self._training.train_points, self._training.ridge
-        total = len(self._points)
+        total, outputs = len(self._points), self._all_targets.shape[1]
         starts = [a * total - a * (a - 1) // 2 for a in range(points)]
         rows = np.concatenate([np.arange(start, start + points - a) for a, start in enumerate(starts)])
         upper, diagonal = np.triu_indices(points), np.arange(points)
@@ -107,8 +108,8 @@ class ExactPosterior:
                 inverse, _ = dpotri(dpotrf(inverse, overwrite_a=True)[0], overwrite_c=True)
                 trace = float(inverse.trace())
                 inverse = np.triu(inverse) + np.triu(inverse, 1).T
-                alpha = inverse @ self._targets
-                errors[m] = ridge * (ridge * float(alpha @ alpha) + points - ridge * trace) / points
+                squares = float(np.sum((inverse @ self._all_targets) ** 2)) / outputs
+                errors[m] = ridge * (ridge * squares + points - ridge * trace) / points
         return errors
 
     def add(self, engine: TrainingState, first: int, count: int) -> FloatArray:
