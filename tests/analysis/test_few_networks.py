@@ -55,6 +55,7 @@ def test_one_network_is_shown_without_errors(name: str, tmp_path: Path) -> None:
         assert "prior G2 at n = inf" in text
         assert "G2(aa)" not in text
         assert "(?)" in text
+        assert "test error" not in text
         assert status_text(run_status(run.path)).splitlines()[1].startswith("networks   1 of 1")
         assert diagnosis_of_file(run.path).text
         found = comparison_record(compare(TrainedRun(run)))
@@ -88,3 +89,20 @@ def test_no_error_is_made_of_rounding(networks: int, tmp_path: Path) -> None:
         assert summary(run)["points"][0][name]["stderr"] is None
         words = comparison_text(comparison_record(compare(TrainedRun(run))), "run")
         assert f"too few networks for an error of the {name}: got {networks} networks" in words
+
+
+def test_status_of_trained_networks_tells_what_matters(tmp_path: Path) -> None:
+    """The relative error of a fourth cumulant that may be zero says nothing about the run."""
+    with few(tmp_path, "gd", 16) as run:
+        state = run_status(run.path)
+        mean, second = run.connected(1), run.connected(2)
+    assert state["relative_error_g4"] is None
+    same = [0, 2]
+    shares = mean.stderr / np.sqrt(second.value[same])
+    assert state["training"]["mean_error_of_width"] == pytest.approx(float(np.median(shares)))
+    relative = second.stderr[same] / second.value[same]
+    assert state["training"]["relative_error_g2"] == pytest.approx(float(np.median(relative)))
+    text = status_text(state)
+    errors = f"{np.median(shares):.2g} of the width in the mean, {np.median(relative):.2g} of G2"
+    assert f"errors     {errors}" in text
+    assert "G4" not in text

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nnft.analysis.run import open_run
 from nnft.errors import NumericalError
 from nnft.store.lock import lock_holder
+
+ERRORS = (("mean_error_of_width", "of the width in the mean"), ("relative_error_g2", "of G2"))
+"""Errors of trained networks, and what they are shares of."""
 
 
 def run_status(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -25,7 +29,8 @@ def run_status(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         Networks done and planned, rate, age of the checkpoint in seconds, relative error of the
-        connected four-point function (median over the points), and who holds the lock.
+        connected four-point function (median over the points; of trained networks errors of mean and
+        variance instead), and who holds the lock.
 
     Raises
     ------
@@ -44,10 +49,10 @@ def run_status(path: str | os.PathLike[str]) -> dict[str, Any]:
             "checkpoint_age_seconds": max(0.0, (datetime.now(UTC) - updated).total_seconds()),
             "relative_error_g4": None,
         }
-        if "S4:0000" in run.estimator.layout.tables and run.networks:
+        if run.training is None and "S4:0000" in run.estimator.layout.tables and run.networks:
             state["relative_error_g4"] = _relative_error(run)
         if run.training is not None:
-            state["training"] = _on_the_way(run)
+            state["training"] = _on_the_way(run) | _errors(run)
     holder = lock_holder(Path(path))
     state["writer"] = holder.describe() if holder is not None else None
     state["writer_alive"] = holder is not None and (not holder.is_local() or holder.is_alive())
@@ -64,6 +69,26 @@ def _on_the_way(run: Any) -> dict[str, Any]:
     return found | {"steps": int(plan["total_steps"])}
 
 
+def _errors(run: Any) -> dict[str, float | None]:
+    """Errors of mean and variance over the width of the output, medians over the points."""
+    from nnft.analysis.comparison_table import estimate_or_nothing
+
+    found: dict[str, float | None] = {"mean_error_of_width": None, "relative_error_g2": None}
+    if not run.networks:
+        return found
+    mean, second = (estimate_or_nothing(run.estimator, order) for order in (1, 2))
+    same = second.indices[:, 0] == second.indices[:, 1]
+    variance = np.where(second.value[same] > 0.0, second.value[same], np.nan)
+    found["mean_error_of_width"] = _median(mean.stderr / np.sqrt(variance))
+    found["relative_error_g2"] = _median(second.stderr[same] / variance)
+    return found
+
+
+def _median(values: npt.NDArray[np.float64]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if len(finite) else None
+
+
 def _relative_error(run: Any) -> float | None:
     try:
         estimate = run.excess_kurtosis()
@@ -71,8 +96,7 @@ def _relative_error(run: Any) -> float | None:
         return None
     with np.errstate(all="ignore"):
         relative = np.abs(estimate.stderr / estimate.value)
-    finite = relative[np.isfinite(relative)]
-    return float(np.median(finite)) if len(finite) else None
+    return _median(relative)
 
 
 def status_text(state: dict[str, Any]) -> str:
@@ -96,6 +120,10 @@ def status_text(state: dict[str, Any]) -> str:
         lines.append(f"training   {way['networks']} networks on their way, at step {way['step']}{length}")
     if way and way["diverged_networks"]:
         lines.append(f"diverged   {way['diverged_networks']} networks: in no average")
+    errors = (
+        [] if not way else [f"{way[name]:.2g} {words}" for name, words in ERRORS if way[name] is not None]
+    )
+    lines += [f"errors     {', '.join(errors)}"] if errors else []
     rate = state["networks_per_second"]
     if rate:
         left = (state["networks_planned"] - state["networks"]) / rate
