@@ -167,9 +167,9 @@ FAULTS = [
     ),
     Fault(
         "1/M instead of 1/(M - 1) in the covariance of a metric",
-        "estimators/layer_kernels.py",
-        "means.sample_counts / (means.sample_counts - 1.0)",
-        "means.sample_counts / (means.sample_counts - 0.0)",
+        "estimators/replicates.py",
+        "self.sample_counts / (self.sample_counts - 1.0)",
+        "self.sample_counts / (self.sample_counts - 0.0)",
         "estimators/test_layer_kernels.py::test_mean_and_covariance_of_every_layer",
     ),
     Fault(
