@@ -147,9 +147,10 @@ def extrapolate(
     source : path, or sequence of paths or Run
         The folder of a scan, or run files.
     observable : str
-        ``g2``, ``g4``, ``g6`` (connected), ``kurtosis``, ``relative-g4`` = G4(aaaa)/(3 G2(aa)^2),
-        ``relative-g6`` = G6/(15 G2^3), ``vertex:LAYER`` (covariances of the metric of a layer), ``lambda4``,
-        ``lambda6``, and these with ``-modes``.
+        ``mean`` (trained networks), ``g2``, ``g4``, ``g6`` (connected), ``kurtosis``,
+        ``relative-g4`` = G4(aaaa)/(3 G2(aa)^2), ``relative-g6`` = G6/(15 G2^3),
+        ``vertex:LAYER`` (covariances of the metric of a layer), ``lambda4``, ``lambda6``, and these with
+        ``-modes``.
     against : str
         ``width``: x = 1/n; ``depth``: x = (L - 1)/n with L affine layers; or a key such as
         ``network.weight_variance``. n is the harmonic mean of the hidden widths.

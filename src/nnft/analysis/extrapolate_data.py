@@ -22,6 +22,7 @@ FEWEST_BINS = 16
 MOST_COMPONENTS = 500
 
 POWERS = {
+    "mean": (0, 1),
     "g2": (0, 1),
     "g4": (1, 2),
     "g6": (2, 3),
@@ -37,6 +38,7 @@ POWERS = {
 """Observables, and the powers of 1/n or (L - 1)/n with which their series begins."""
 
 _TITLES = {
+    "mean": "mean of trained outputs",
     "g2": "two-point function G2",
     "g4": "connected four-point function G4",
     "g6": "connected six-point function G6",
@@ -49,7 +51,7 @@ _TITLES = {
     "lambda4-modes": "quartic coupling lambda_4 in modes",
     "lambda6-modes": "sextic coupling lambda_6 in modes",
 }
-_ORDERS = {"g2": 2, "g4": 4, "g6": 6, "kurtosis": 4, "relative-g4": 4, "relative-g6": 6}
+_ORDERS = {"mean": 1, "g2": 2, "g4": 4, "g6": 6, "kurtosis": 4, "relative-g4": 4, "relative-g6": 6}
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,9 @@ class Observable:
     @property
     def fields(self) -> int:
         """Number of points that a component has."""
-        return {"g2": 2, "g6": 6, "lambda6": 6, "lambda6-modes": 6, "kurtosis": 1}.get(
-            self.name, 1 if self.name.startswith("relative") else 4
-        )
+        one = self.name in ("mean", "kurtosis") or self.name.startswith("relative")
+        six = self.name in ("g6", "lambda6", "lambda6-modes")
+        return 1 if one else 2 if self.name == "g2" else 6 if six else 4
 
 
 @dataclass(frozen=True)
@@ -190,11 +192,16 @@ def sampled(run: Run, observable: Observable, selection: Selection, order: int) 
 
 
 def _require_order(run: Run, order: int) -> None:
-    orders = run.estimator.layout.orders
+    orders = run.orders
+    if order not in orders and order == 1:
+        raise UsageError(
+            f"no mean of outputs in {shorten(run.path.name)}: got networks without training, whose outputs "
+            "have none; choose another observable"
+        )
     if order not in orders:
         raise DataFileError(
             f"no correlator of order {order} in {shorten(run.path.name)}: got orders {list(orders)}; "
-            "sample with it in estimate.correlators"
+            f"{'sample' if run.training is None else 'train'} with it in estimate.correlators"
         )
 
 
@@ -222,7 +229,7 @@ def _estimate(
         few = len(vertex.bin_counts) < 2
         empty = np.zeros((len(rows), 0))
         return chosen, empty if few else weighted_deviations(chosen.bins.T, vertex.bin_counts)
-    if name in ("g2", "g4", "g6"):
+    if name in ("mean", "g2", "g4", "g6"):
         indices = run.estimator.layout.tables[f"S{_ORDERS[name]}:{'0' * _ORDERS[name]}"].points
         indices = indices[chosen_rows(indices, selection, file)]
         replicated = run.replicates(_ORDERS[name], None, indices)

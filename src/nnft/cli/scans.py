@@ -169,8 +169,8 @@ def extrapolate(
 ) -> None:
     """Fit the members of a scan, or of some run files, in 1/width, in depth or in a key of the card.
 
-    Observables: g2, g4, g6 (connected), kurtosis, relative-g4, relative-g6, vertex:LAYER, lambda4, lambda6,
-    lambda4-modes, lambda6-modes. Errors are correlated as the bins say.
+    Observables: mean (trained networks), g2, g4, g6 (connected), kurtosis, relative-g4, relative-g6,
+    vertex:LAYER, lambda4, lambda6, lambda4-modes, lambda6-modes. Errors are correlated as the bins say.
 
     \b
     nnft extrapolate scan --observable g4
