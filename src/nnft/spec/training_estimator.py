@@ -27,8 +27,8 @@ class Chains:
         Whether the last layer moves, and there is a hidden one: without, nothing is left to average over.
     draws : int
         Of all chains of a network.
-    points, train_points, weights : int
-        Input points, training points, weights of a network.
+    train_points, weights : int
+        Training points, weights of a network.
     gradients : int
         Of all chains of a network.
     """
@@ -36,27 +36,21 @@ class Chains:
     algorithm: str
     readout: bool
     draws: int
-    points: int
     train_points: int
     weights: int
     gradients: int
 
-    @property
-    def recorded(self) -> int:
-        """Bytes of the exact averages of a network."""
-        return 8 * self.draws * (self.points + pair_count(self.points))
-
-    @property
-    def cheap(self) -> bool:
-        """Whether exact averages take less work than the training, and little memory."""
-        joint = self.train_points + self.points
-        solve = self.train_points**3 // 6 + self.train_points * joint * self.points
+    def cheap(self, points: int) -> bool:
+        """Tell whether exact averages at so many points take less work than training, and little memory."""
+        recorded = 8 * self.draws * (points + pair_count(points))
+        joint = self.train_points + points
+        solve = self.train_points**3 // 6 + self.train_points * joint * points
         extra = self.draws * (solve + joint * self.weights)
         training = 3 * self.gradients * self.train_points * self.weights
-        return extra <= training and self.recorded <= MOST_RECORDED
+        return extra <= training and recorded <= MOST_RECORDED
 
 
-def choose_estimator(asked: str, chains: Chains) -> tuple[str, str]:
+def choose_estimator(asked: str, chains: Chains, points: int) -> tuple[str, str]:
     """Return the estimator and why.
 
     Given the hidden layers of a draw from the posterior, the readout is Gaussian, so that its average can be
@@ -68,6 +62,8 @@ def choose_estimator(asked: str, chains: Chains) -> tuple[str, str]:
     asked : str
         ``"auto"``, ``"direct"`` or ``"conditional"``.
     chains : Chains
+    points : int
+        Input points.
     """
     if asked == "conditional":
         return "trained-conditional", f"as asked; {_EXACT}"
@@ -77,6 +73,6 @@ def choose_estimator(asked: str, chains: Chains) -> tuple[str, str]:
         return "trained-conditional", _EXACT
     if chains.algorithm not in ADJUSTED or not chains.readout:
         return "trained", f"{_PLAIN}, of every order"
-    if chains.cheap:
+    if chains.cheap(points):
         return "trained-conditional", _EXACT
     return "trained", f"{_PLAIN}; exact averages of the readout would cost more than the training itself"

@@ -147,10 +147,7 @@ def resolve_training(
     points, test_points, dimension, _ = data.shape
     filled = training.filled()
     steps, time = chain_length(training, filled, points)
-    problems = [
-        *_data_problems(training, network, data),
-        *snapshot_problems(training, time or float(steps)),
-    ]
+    problems = _data_problems(training, network, data) + snapshot_problems(training, time or float(steps))
     if problems:
         raise CardError(problems)
     factor = training.loss_factor(points)
@@ -162,16 +159,8 @@ def resolve_training(
     moments = snapshot_moments(filled.get("snapshots"), time or float(steps), time > 0.0)
     numbers = _algorithm_numbers(filled, points)
     gradients = _gradients(training, filled, steps, time, factor * points)
-    chains = Chains(
-        training.algorithm,
-        bool(network.widths) and network.layers in trainable,
-        numbers["draws"] * numbers["chains"],
-        mesh_points,
-        points,
-        sum(fan_in * width for fan_in, width, _ in affine_layers(network, dimension)),
-        gradients * numbers["chains"],
-    )
-    kind, reason = choose_estimator(estimator, chains)
+    chains = _chains(training, network, data, numbers, gradients)
+    kind, reason = choose_estimator(estimator, chains, mesh_points)
     return TrainingResolution(
         algorithm=training.algorithm,
         loss=training.loss,
@@ -201,6 +190,17 @@ def resolve_training(
         gradients_per_member=gradients,
         variance_components=pair_count(mesh_points) if kind == "trained-conditional" else 0,
     )
+
+
+def _chains(
+    training: TrainingSpec, network: NetworkSpec, data: Dataset, numbers: dict[str, Any], gradients: int
+) -> Chains:
+    """What the choice of the estimator rests on."""
+    points, _, dimension, _ = data.shape
+    readout = bool(network.widths) and network.layers in training.trainable_layers(network.layers)
+    weights = sum(fan_in * width for fan_in, width, _ in affine_layers(network, dimension))
+    number = numbers["chains"]
+    return Chains(training.algorithm, readout, numbers["draws"] * number, points, weights, gradients * number)
 
 
 def _times(step: float, numbers: dict[str, Any], moments: tuple[float, ...]) -> tuple[float, ...]:
