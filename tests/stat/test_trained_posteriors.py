@@ -75,7 +75,7 @@ def test_virial_of_every_layer_and_configurational_temperature(algorithm: str, s
         return np.concatenate([virial, np.array(rows)], axis=1)
 
     found = averages(
-        case, SCHEDULES[algorithm], measure, networks=200, start=300, draws=4, thinning=60, seed=SEED + 2050
+        case, SCHEDULES[algorithm], measure, networks=200, start=300, draws=8, thinning=60, seed=SEED + 2050
     )
     agree(found[:, :2], 1.0, 0.5)
     agree(found[:, 2:4], 0.0, 0.4 * found[:, 4].mean())
@@ -107,7 +107,7 @@ def test_virial_of_every_layer_over_many_draws(algorithm: str) -> None:
         return ensemble.observe(wave)[1][:, 6:] / (temperature * numbers)
 
     found = averages(
-        case, schedule, measure, networks=200, start=5 * thinning + 100, draws=25, thinning=thinning,
+        case, schedule, measure, networks=200, start=5 * thinning + 100, draws=30, thinning=thinning,
         seed=SEED + 2051,
     )  # fmt: skip
     agree(found, 1.0, sees)
