@@ -3,9 +3,10 @@
 The rise ``r_j = (L_j - L_0) / (L_inf - L_0)`` lies between the loss without renormalization and that with
 everything resampled, both computed and not fitted. Monotone regression of r (pool adjacent violators: Barlow
 and Brunk, J. Am. Stat. Assoc. 67, 140 (1972)) removes noise, and the first crossing of delta is interpolated
-linearly in the logarithm of the cutoff. Where there is none, this is said and no number is given. The scale up
-to which a network can be coarse-grained: Howard, Klinger, Maiti and Stapleton, SciPost Phys. Core 8, 027 (2025),
-arXiv:2405.17538, section 4. Bootstrap: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993).
+linearly in the logarithm of the cutoff. Where there is none, this is said and no number is given. The scale
+up to which a network can be coarse-grained: Howard, Klinger, Maiti and Stapleton, SciPost Phys. Core 8, 027
+(2025), arXiv:2405.17538, section 4.2. Bootstrap: Efron and Tibshirani, *An Introduction to the Bootstrap*
+(1993).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class CriticalScale:
     log_error : float
         Standard error of the logarithm of the cutoff over the bootstrap; NaN without.
     interval : tuple of float
-        Interval of the bootstrap; NaN without. Networks without a crossing count as the ends of the range: 0
+        Interval of the bootstrap; NaN without. Samples without a crossing count as the ends of the range: 0
         where there is no plateau, infinity where there is no crossing.
     found_fraction : float
         Fraction of bootstrap samples with a crossing; NaN without.
@@ -66,6 +67,11 @@ class CriticalScale:
     log_error: float = math.nan
     interval: tuple[float, float] = (math.nan, math.nan)
     found_fraction: float = math.nan
+
+    @property
+    def error(self) -> float:
+        """Standard error of the cutoff, from that of its logarithm."""
+        return self.value * self.log_error
 
 
 def rise(losses: Array, unrenormalised: float, resampled: float) -> Array:
@@ -86,7 +92,7 @@ def rise(losses: Array, unrenormalised: float, resampled: float) -> Array:
     whole = resampled - unrenormalised
     if whole == 0.0 or not math.isfinite(whole):
         raise UsageError(
-            f"rise of a loss: got {unrenormalised} at cutoff 0 and {resampled} at infinity; give different losses"
+            f"rise of a loss: got {unrenormalised} at cutoff 0 and {resampled} at infinity; give two losses"
         )
     return np.asarray((np.asarray(losses, dtype=np.float64) - unrenormalised) / whole)
 
@@ -102,10 +108,14 @@ def isotonic_rise(values: Array, errors: Array | None = None) -> Array:
 
 
 def crossing(cutoffs: Array, rises: Array, delta: float) -> tuple[float, int]:
-    """First crossing of delta by a monotone rise, linear in ln(cutoff), and the place of the first rise >= delta.
+    """First crossing of delta by a monotone rise, linear in ln(cutoff).
 
-    Returns 0 and place 0 if the rise starts at delta or above, infinity and the number of cutoffs if it never
-    gets there.
+    Returns
+    -------
+    value : float
+        0 if the rise starts at delta or above, infinity if it never gets there.
+    place : int
+        Number of rises below delta.
     """
     above = np.flatnonzero(rises >= delta)
     if above.size == 0:
@@ -125,6 +135,7 @@ def critical_scale(
     resampled: float,
     delta: float,
     rise_errors: Array | None = None,
+    whole_error: float = 0.0,
 ) -> CriticalScale:
     """Critical scale of one curve.
 
@@ -139,6 +150,9 @@ def critical_scale(
     rise_errors : ndarray, shape (cutoffs,), optional
         Standard errors of the rise: weights of the regression, and the test that delta exceeds twice the
         error at the crossing.
+    whole_error : float
+        Standard error of ``resampled - unrenormalised``; there is no rise where this is below twice its
+        error.
 
     Raises
     ------
@@ -146,8 +160,11 @@ def critical_scale(
         If the cutoffs do not ascend from above 0, or delta is not between 0 and 1.
     """
     scales = _checked(cutoffs, [delta])
-    if not resampled > unrenormalised:
-        text = f"no rise: the loss is {unrenormalised:.6g} at cutoff 0 and {resampled:.6g} at infinity"
+    if not resampled - unrenormalised > 2.0 * whole_error:
+        text = (
+            f"no rise: the loss is {unrenormalised:.6g} at cutoff 0 and {resampled:.6g} at infinity, "
+            f"a difference with error {whole_error:.2g}"
+        )
         return CriticalScale(delta, Verdict.NO_RISE, text)
     rises = isotonic_rise(rise(losses, unrenormalised, resampled), rise_errors)
     value, place = crossing(scales, rises, delta)
@@ -165,7 +182,7 @@ def critical_scale(
         return CriticalScale(delta, Verdict.NO_CROSSING, text)
     error = math.nan if rise_errors is None else float(np.max(np.asarray(rise_errors)[place - 1 : place + 1]))
     if error * 2.0 > delta:
-        text = f"unresolved: the error {error:.2g} of the rise at the crossing is more than half of {delta:.3g}"
+        text = f"unresolved: the rise at the crossing has error {error:.2g}, more than half of {delta:.3g}"
         return CriticalScale(delta, Verdict.UNRESOLVED, text, value, error)
     text = f"the loss has risen by {delta:.3g} of its whole rise at cutoff {value:.4g}"
     return CriticalScale(delta, Verdict.FOUND, text, value, error)
@@ -174,7 +191,7 @@ def critical_scale(
 def _checked(cutoffs: Array, deltas: Sequence[float]) -> Array:
     scales = np.asarray(cutoffs, dtype=np.float64)
     if scales.ndim != 1 or scales.size < 2 or not (scales[0] > 0.0 and np.all(np.diff(scales) > 0.0)):
-        raise UsageError(f"cutoffs of a critical scale: got {str(cutoffs)[:80]}; give two or more, ascending, > 0")
+        raise UsageError(f"cutoffs of a critical scale: got {str(cutoffs)[:80]}; give two or more, ascending")
     if not all(0.0 < delta < 1.0 for delta in deltas):
         raise UsageError(f"part of the rise: got {list(deltas)}; give numbers between 0 and 1")
     return scales
@@ -242,18 +259,18 @@ def bootstrap_critical_scales(
     scales, every = _checked(cutoffs, deltas), np.asarray(losses, dtype=np.float64)
     before, after = np.asarray(unrenormalised, np.float64), np.asarray(resampled, np.float64)
     count = len(every)
-    if every.shape != (count, len(scales)) or before.shape != (count,) or after.shape != (count,) or count < 2:
+    if every.shape != (count, len(scales)) or {before.shape, after.shape} != {(count,)} or count < 2:
         raise UsageError(
-            f"losses of networks: got {every.shape}, {before.shape} and {after.shape}; give (M, cutoffs), (M,), (M,)"
+            f"losses of networks: got {every.shape}, {before.shape} and {after.shape}; "
+            "give (M, cutoffs), (M,), (M,)"
         )
     if not all(np.isfinite(part).all() for part in (every, before, after)):
-        raise UsageError("losses of networks: got NaN or infinity; leave out diverged networks and count them")
-    errors = None
-    if after.mean() > before.mean():
-        errors = rise_errors_of_networks(every, before, after)
+        raise UsageError("losses of networks: got NaN or infinity; leave out and count such networks")
+    errors = rise_errors_of_networks(every, before, after) if after.mean() > before.mean() else None
+    whole_error = float(np.std(after - before, ddof=1)) / math.sqrt(count)
+    ends = float(before.mean()), float(after.mean())
     found = [
-        critical_scale(scales, every.mean(axis=0), float(before.mean()), float(after.mean()), delta, errors)
-        for delta in deltas
+        critical_scale(scales, every.mean(axis=0), *ends, delta, errors, whole_error) for delta in deltas
     ]
     picks = generator.multinomial(count, np.full(count, 1.0 / count), size=replicates) / count
     curves, lows, highs = picks @ every, picks @ before, picks @ after
@@ -287,10 +304,10 @@ def _with_bootstrap(scale: CriticalScale, drawn: Array, level: float) -> Critica
 
 
 def eigenbasis_scale(points: int, prior_variance: float) -> float:
-    """Cutoff ``1 / (P sigma_a^2)`` up to which the prior's fill of eigendirections changes nothing to first order.
+    """Cutoff ``1 / (P sigma_a^2)``: well below it the prior's fill of eigendirections changes nothing.
 
-    In the eigenbasis of the information the posterior variances of a readout are ``1 / (P I + 1 / sigma_a^2)``:
-    directions with ``P I sigma_a^2 << 1`` are at the prior already.
+    In the eigenbasis of the information the posterior variances of a readout are ``1 / (P I + 1 /
+    sigma_a^2)``: directions with ``P I sigma_a^2 << 1`` are at the prior already.
     """
     if points < 1 or not prior_variance > 0.0:
         raise UsageError(f"scale of the eigenbasis: got {points} points, variance {prior_variance}; give > 0")

@@ -1,15 +1,15 @@
-"""Information-shell renormalization at infinite width: the flow of Gaussian processes with a restricted kernel.
+"""Information-shell renormalization at infinite width: Gaussian processes with a restricted kernel.
 
-The information of a readout weight is that of its neuron, ``N I(w) = <phi(w.x)^2>_x / kappa``, so cutoffs scale
-as 1 / N. With ``K> = sigma_a^2 <phi phi' 1[I(w) >= cutoff]>_w`` of the kept neurons and ``A = K + kappa`` of all,
-the renormalised network is a Gaussian process with
+The information of a readout weight is that of its neuron, ``N I(w) = <phi(w.x)^2>_x / kappa``, so cutoffs
+scale as 1 / N. With ``K> = sigma_a^2 <phi phi' 1[I(w) >= cutoff]>_w`` of the kept neurons and ``A = K +
+kappa`` of all, the renormalised network is a Gaussian process with
 
     mean K>_* A^-1 y,    covariance K>_** + rho (K - K>)_** - K>_* A^-1 K>_*^T,
 
 rho the variance of the fill in units of the prior's: 1 for the prior, 0 for zero. Kept weights keep their
-posterior, in which the others took part, so A is not restricted. Howard, Klinger, Maiti and Stapleton, SciPost
-Phys. Core 8, 027 (2025), arXiv:2405.17538, section 3, here for the joint law of readout and neurons; arcsine
-kernel: Williams, NIPS 1996.
+posterior, in which the others took part, so A is not restricted. Infinite-width limit of Howard, Klinger,
+Maiti and Stapleton, SciPost Phys. Core 8, 027 (2025), arXiv:2405.17538, equations 74-76, with the law of the
+readout given its neurons; arcsine kernel: Williams, NIPS 1996.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad_vec
@@ -131,7 +132,7 @@ def one_dimensional_kernel(
     weight_variance: float = 1.0,
     readout_variance: float = 1.0,
 ) -> Array:
-    """Kernel of the neurons ``phi(w x)`` with ``|w| >= threshold``, ``w ~ N(0, weight_variance)``, by quadrature.
+    """Kernel of the neurons ``phi(w x)`` with ``|w| >= threshold``, ``w ~ N(0, weight_variance)``.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ def one_dimensional_kernel(
     """
     x, root = np.asarray(points, dtype=np.float64), math.sqrt(weight_variance)
     if x.ndim != 1 or not threshold >= 0.0:
-        raise UsageError(f"kernel in one dimension: got {x.shape} points, threshold {threshold}; give (n,), >= 0")
+        raise UsageError(f"kernel in one dimension: got {x.shape}, threshold {threshold}; give (n,), >= 0")
     upper = 39.0 * root  # the density beyond is below the smallest number
     if threshold >= upper:
         return np.zeros((len(x), len(x)))
@@ -244,11 +245,10 @@ def sampled_flow(
 
     estimate = flow(readout_variance * whole / size)
     left_out = [
-        flow(readout_variance * (whole - one) / (size - count)) for one, count in zip(sums, sizes, strict=True)
+        flow(readout_variance * (whole - one) / (size - count))
+        for one, count in zip(sums, sizes, strict=True)
     ]
-    scale = (groups - 1) / math.sqrt(groups)
-    errors = [scale * np.std([found[k] for found in left_out], axis=0) for k in (0, 1)]
-    errors = [error * math.sqrt(groups / (groups - 1)) for error in errors]
+    errors = [math.sqrt(groups - 1) * np.std([found[k] for found in left_out], axis=0) for k in (0, 1)]
     fraction = np.searchsorted(np.sort(each), scales, side="left") / size
     return SampledFlow(scales, fraction, RestrictedProcess(*estimate), RestrictedProcess(*errors))
 
@@ -260,7 +260,7 @@ def _kept_sums(values: Array, information: Array, cutoffs: Array) -> Array:
     edges = [0, *counts.tolist(), len(values)]
     size = values.shape[1]
     shells = np.zeros((len(edges) - 1, size, size))
-    for k, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (first, last) in enumerate(pairwise(edges)):
         for start in range(first, last, _BATCH):
             rows = values[order[start : min(start + _BATCH, last)]]
             shells[k] += rows.T @ rows
