@@ -131,19 +131,20 @@ def test_ends_of_the_flow(order: str) -> None:
     shells, ends = SHELLS[order], np.array([0.0, np.inf])
     prior = EVAL @ np.diag(VARIANCES) @ EVAL.T
     posterior = MODEL.posterior.outputs(EVAL)
+    nothing = np.zeros((E, D))
     expected = {
-        "prior": (0.0, prior),
-        "zero": (0.0, 0.0),
-        "gaussian": (0.0, 7.0 * EVAL @ EVAL.T),
+        "prior": (nothing, prior),
+        "zero": (nothing, np.zeros((E, E))),
+        "gaussian": (nothing, 7.0 * EVAL @ EVAL.T),
         "conditional": posterior,
     }
     for name, fill in FILLS.items():
         flow = readout_flow(EVAL, LAW, shells, fill, ends)
         np.testing.assert_allclose(flow.means[0], EVAL @ LAW.mean, atol=1e-13)
-        np.testing.assert_allclose(flow.means[1], np.broadcast_to(expected[name][0], (E, D)), atol=1e-13)
+        np.testing.assert_allclose(flow.means[1], expected[name][0], atol=1e-13)
         covariances = flow_covariances(EVAL, LAW, shells, fill, ends, 1)
         np.testing.assert_allclose(covariances[0], EVAL @ LAW.covariance[1] @ EVAL.T, atol=1e-12)
-        np.testing.assert_allclose(covariances[1], np.broadcast_to(expected[name][1], (E, E)), atol=1e-12)
+        np.testing.assert_allclose(covariances[1], expected[name][1], atol=1e-12)
         if name != "conditional":  # to the last bit: nothing of the trained law is left
             assert np.all(flow.kept[1] == 0.0)
             assert np.all(flow.resampled[0] == 0.0)
@@ -178,7 +179,7 @@ def test_a_correlated_design_by_hand() -> None:
     """Features (1, 1), (0, 1), targets (1, 0), noise 1/2, prior 1: I = [[1, 1], [1, 2]], golden ratio g.
 
     Posterior: precision [[3, 2], [2, 5]], mean (6, 2) / 11. Cutoff 3/2 takes weight 1, or the direction of
-    eigenvalue 1 / g^2; what is left of the output with features (1, 1) is weight 2, or (1, g) / (1 + g^2)^(1/2).
+    eigenvalue 1 / g^2; of the output with features (1, 1) weight 2 is left, or (1, g) / (1 + g^2)^(1/2).
     """
     phi, y, point = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([1.0, 0.0]), np.array([[1.0, 1.0]])
     law = posterior_law(phi, y, 1.0, 0.5)
@@ -201,7 +202,7 @@ def test_a_correlated_design_by_hand() -> None:
 
 
 def test_plateau_of_the_eigenbasis() -> None:
-    """No target: below Lambda the variances change by less than ``Lambda / Lambda_c``, well above by a lot."""
+    """No target: variances change by less than ``Lambda / Lambda_c``, and well above by a lot."""
     rng, variance, n = np.random.default_rng(20240601 + 513), 0.7, 30
     phi = rng.normal(size=(n, n)) * np.geomspace(1e-4, 10.0, n)
     law = posterior_law(phi, np.zeros(n), variance, NOISE)
@@ -217,7 +218,7 @@ def test_plateau_of_the_eigenbasis() -> None:
 
 
 def test_effective_variances_and_their_first_order() -> None:
-    """``(tr Sigma + |mu|^2) / n`` before resampling is the formula with the kernel of the features; then the prior."""
+    """``(tr Sigma + |mu|^2) / n``: the formula with the kernel of the features, then the prior."""
     y = Y[:, :1]
     for shells in SHELLS.values():
         law = posterior_law(PHI, y, 0.7, NOISE)
@@ -242,7 +243,9 @@ def test_points_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_equal_information_is_not_below() -> None:
     shells = Shells.of_weights(np.array([0.5, 0.0, 0.5, 2.0]))
-    np.testing.assert_array_equal(shells.sloppy(np.array([0.0, 1e-300, 0.5, 0.50001, np.inf])), [0, 1, 1, 3, 4])
+    np.testing.assert_array_equal(
+        shells.sloppy(np.array([0.0, 1e-300, 0.5, 0.50001, np.inf])), [0, 1, 1, 3, 4]
+    )
 
 
 def test_refusals() -> None:

@@ -29,7 +29,7 @@ def same(law: WeightLaw, other: WeightLaw) -> None:
 @POINTS
 def test_posterior_is_conjugate(points: int) -> None:
     phi, y = DATA[points]
-    spread = np.linalg.inv(phi.T @ phi / 0.3 + np.diag(1.0 / VARIANCES))
+    spread = np.asarray(np.linalg.inv(phi.T @ phi / 0.3 + np.diag(1.0 / VARIANCES)), dtype=np.float64)
     law = posterior_law(phi, y, VARIANCES, 0.3)
     same(law, WeightLaw(spread @ phi.T @ y / 0.3, spread))
     same(law, LinearModel(phi, y, VARIANCES, 1.0, 0.3).posterior)

@@ -183,9 +183,14 @@ def edgeworth(given: Values) -> Values:
     kernel = arcsine_kernel(np.array(given["x"]))
     moment = mlp_moment(activation("erf"), np.array(given["x"]) @ np.array(given["x"]).T / 2.0)
     packed = np.array(
-        [connected_correlator(Readout.gaussian(1, 1.0), moment, places) for places in components(2, 4).tolist()]
+        [
+            connected_correlator(Readout.gaussian(1, 1.0), moment, places)
+            for places in components(2, 4).tolist()
+        ]
     )
-    coupling = dense(expand(kernel, packed)[1].quartic, 2, 4)
+    quartic = expand(kernel, packed)[1].quartic
+    assert quartic is not None
+    coupling = dense(quartic, 2, 4)
     cumulant = dense(packed, 2, 4)
     places = {"1111": (0, 0, 0, 0), "1112": (0, 0, 0, 1), "1122": (0, 0, 1, 1), "2222": (1, 1, 1, 1)}
     found: Values = {"K": kernel}
