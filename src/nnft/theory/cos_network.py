@@ -8,7 +8,7 @@ ball
     G(p) = (2 pi)^d sigma_a^2 / (2 vol) theta(Lambda - |p|) / (p^2 + m^2),
 
 and ``sigma_a^2 = 2 vol / (2 pi)^d`` gives the free scalar with a sharp cutoff, Gaussian as N -> infinity.
-Halverson, arXiv:2112.04527, section 4 (momenta, phases, free scalar); Demirtas et al., arXiv:2307.03223;
+Halverson, arXiv:2112.04527 (momenta, phases, free scalar); Demirtas et al., arXiv:2307.03223;
 Howard, Klinger, Maiti and Stapleton, SciPost Phys. Core 8, 027 (2025), arXiv:2405.17538, equations 77-90.
 """
 
