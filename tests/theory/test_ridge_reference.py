@@ -23,7 +23,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     entry["id"]: entry for entry in json.loads(FILE.read_text(encoding="utf-8"))["entries"]
 }
 SAFETY = 4.0  # times the stated relative precision of an entry
-ALGEBRA = {  # network whose kernel an entry means: weight variances of both layers, rates of the tangent kernel
+MEANING = {  # activation, weight variances of both layers, and the kernel that an entry means
     "erf": (("erf", (1.0, 1.0)), "nngp"),
     "erf_ntk": (("erf", (1.0, 1.0)), "tangent"),
     "relu": (("relu", (1.0, 2.0)), "nngp"),
@@ -108,7 +108,7 @@ def test_power_laws_and_the_flow(name: str) -> None:
 def test_spectra_on_the_sphere(name: str) -> None:
     entry = ENTRIES[name]
     inputs, values, rel = entry["inputs"], entry["values"], SAFETY * entry["rel_tol"]
-    (activation, variances), kind = ALGEBRA[inputs["kernel"]]
+    (activation, variances), kind = MEANING[inputs["kernel"]]
     network = SphereNetwork(activation, variances, (0.0, 0.0))
     kernel = network.nngp if kind == "nngp" else network.tangent
     degrees = inputs["degrees"]
