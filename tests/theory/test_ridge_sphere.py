@@ -92,7 +92,7 @@ def test_levels_sum_to_the_kernel(dimension: int) -> None:
     # Polynomials are at most 1 in size, so that what is missing is at most the tail.
     np.testing.assert_allclose(rebuilt, DEEP.nngp(t), rtol=0.0, atol=found.tail + 1e-10)
     assert found.trace == pytest.approx(float(DEEP.nngp(np.ones(1))[0]))
-    assert 0.0 <= found.tail < 1e-4 * found.trace
+    assert 0.0 <= found.tail < (1e-3 if dimension > 50 else 1e-4) * found.trace
     short = sphere_spectrum(DEEP.nngp, dimension, 3)
     np.testing.assert_array_equal(short.eigenvalues, found.eigenvalues[:4])
     assert short.tail == pytest.approx(short.trace - short.multiplicities @ short.eigenvalues)
