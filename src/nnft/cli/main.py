@@ -28,6 +28,7 @@ COMMANDS = {
     "axioms": ("actions", "Test symmetries, reflection positivity and clustering of a run."),
     "scan": ("scans", "Sample a family of cards into a folder."),
     "extrapolate": ("scans", "Fit a scan in 1/width, depth or any key."),
+    "ridge": ("ridge", "Learning curve of a kernel: effective ridge and its flow."),
     "show": ("results", "Print the results of a run."),
     "status": ("results", "Say how far a run is, also while it works."),
     "verify": ("results", "Check a result file and recompute a part of it."),

@@ -32,13 +32,13 @@ class RidgeFlow:
 
     Attributes
     ----------
-    points : float
-        P.
+    points, bare_ridge : float
+        P and kappa.
     order : ndarray of int, shape (M,)
         Place of each level in the spectrum.
     eigenvalues, multiplicities : ndarray, shape (M,)
     ridges : ndarray, shape (M + 1,)
-        ``kappa + sum_{j >= i} multiplicity_j lambda_j``.
+        ``kappa + sum_{j >= i} multiplicity_j lambda_j``, and the modes that are not listed.
     noises : ndarray, shape (M + 1,)
         ``s^2 + sum_{j >= i} y_j^2``.
     stop : int
@@ -46,6 +46,7 @@ class RidgeFlow:
     """
 
     points: float
+    bare_ridge: float
     order: npt.NDArray[np.intp]
     eigenvalues: Array
     multiplicities: Array
@@ -94,7 +95,7 @@ def ridge_flow(spectrum: Spectrum, points: float, ridge: float, remainder: Remai
     points : float
         P > 0.
     ridge : float
-        Bare kappa >= 0.
+        kappa >= 0.
     remainder : Remainder, optional
         Modes that were integrated out before.
 
@@ -111,7 +112,7 @@ def ridge_flow(spectrum: Spectrum, points: float, ridge: float, remainder: Remai
     noises = _running(spectrum.noise_variance + remainder.power, spectrum.target_power[order])
     unresolved = points * values < ridges[:-1]
     stop = int(np.argmax(unresolved)) if unresolved.any() else len(values)
-    return RidgeFlow(float(points), order, values, counts, ridges, noises, stop)
+    return RidgeFlow(float(points), float(ridge), order, values, counts, ridges, noises, stop)
 
 
 def _running(bare: float, steps: Array) -> Array:
@@ -155,7 +156,7 @@ def renormalised_regression(spectrum: Spectrum, flow: RidgeFlow) -> Renormalised
     """
     kept = flow.order[: flow.stop]
     learned = np.zeros(len(flow.order))
-    bare = float(flow.ridges[-1])
+    bare = flow.bare_ridge
     gone = Remainder(flow.ridge - bare, max(flow.noise - spectrum.noise_variance, 0.0))
     if not len(kept):
         return RenormalisedRegression(flow.ridge, learned, gone.power, gone.power, gone.variance)
