@@ -9,8 +9,8 @@ from nnft.analysis.scan_table import aligned
 
 FLOW_ROWS = 24
 LEGEND = (
-    "kappa_e: self-consistent; flow: its ridge where it stops; errors on clean labels; EK and full: equivalent "
-    "kernel and self-consistent theory of the modes kept"
+    "kappa_e: self-consistent; flow: its ridge where it stops; errors on clean labels; EK and full: "
+    "equivalent kernel and self-consistent theory of the modes kept"
 )
 
 
@@ -90,7 +90,8 @@ def _remarks(result: RidgeResult, point: RidgePoint) -> list[str]:
         if result.flow.stop == len(result.flow.order)
         else f"stops at mode {_count(point.kept_modes + 1.0)}, {_count(point.kept_modes)} modes kept"
     )
-    start = "" if point.flow_starts_at_cutoff else "; cannot be started at the cutoff, read as a condition"
+    open_end = point.flow_starts_at_cutoff or result.flow.stop == len(result.flow.order)
+    start = "" if open_end else "; cannot be started at the cutoff, read as a condition"
     lines = [
         f"learned    {point.learned_modes:.4g} modes (sum of learnabilities), gamma = {point.gamma:.4g}",
         f"flow       {stop}, label noise {_number(point.flow_noise)} there{start}",

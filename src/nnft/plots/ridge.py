@@ -14,8 +14,19 @@ from nnft.analysis.ridge_curve import RidgePoint, RidgeResult
 from nnft.plots.files import check_picture, save_picture
 from nnft.plots.scales import apply_scale, choose_scale, limits, logarithmic_ticks
 from nnft.plots.style import (
-    BLACK, BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, PURPLE, WIDTH, YELLOW, house_style, label_text,
-)  # fmt: skip
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    PURPLE,
+    WIDTH,
+    YELLOW,
+    house_style,
+    label_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -80,11 +80,13 @@ class SphereNetwork:
         NumericalError
             If the kernel is not finite.
         """
-        return self._kernels(cosine)[0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._kernels(cosine)[0]
 
     def tangent(self, cosine: Array) -> Array:
         """Tangent kernel Theta(t) of an output; parameters and errors as for `nngp`."""
-        return self._kernels(cosine, tangent=True)[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._kernels(cosine, tangent=True)[1]
 
     def _kernels(self, cosine: Array, tangent: bool = False) -> tuple[Array, Array]:
         t = np.asarray(cosine, dtype=np.float64)
@@ -111,6 +113,5 @@ def _averages(sigma: Activation, variance: float, kernel: Array, order: int) -> 
     """Averages of activations, or of slopes, for all covariances; and for equal inputs."""
     both = np.append(kernel, variance)
     equal = np.full_like(both, variance)
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = pair_average(sigma, equal, both, equal, (order, order))
+    found = pair_average(sigma, equal, both, equal, (order, order))
     return found[:-1], float(found[-1])
