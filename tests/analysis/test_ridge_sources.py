@@ -165,8 +165,8 @@ def test_card_of_several_outputs_and_of_a_readout(tmp_path: Path) -> None:
 
 
 def test_cards_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="too many training points"):
-        card_source(write_card(tmp_path, activation="tanh", points=200))
+    with pytest.raises(UsageError, match="got 141; at most 140"):
+        card_source(write_card(tmp_path, activation="tanh", points=141))
     with pytest.raises(UsageError, match="too many training points"):
         card_source(write_card(tmp_path, points=3000))
     text = write_card(tmp_path).read_text(encoding="utf-8")

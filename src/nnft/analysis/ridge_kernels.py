@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -157,7 +158,7 @@ def card_source(path: str | os.PathLike[str], kernel: str = "nngp") -> RidgeSour
     if pairs(count) > most:
         raise UsageError(
             f"too many training points for the kernel of {spec.network.activation}: got {count}; "
-            f"at most {int((2 * most) ** 0.5)}"
+            f"at most {(math.isqrt(8 * most + 1) - 1) // 2}"
         )
     matrix, ridge = _kernel(spec, kernel, data.train_inputs)
     return replace(
