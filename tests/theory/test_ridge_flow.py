@@ -108,13 +108,11 @@ def test_ends_of_the_flow() -> None:
     assert later.stop == 0
     gone = renormalised_regression(spectrum, later)
     assert (gone.clean_error, gone.posterior_variance) == (pytest.approx(0.55), pytest.approx(1.8))
-    partly = ridge_flow(spectrum, 1.5, 0.2, Remainder(0.3, 0.05))
-    assert partly.stop == 0
-    partly = ridge_flow(spectrum, 2.1, 0.2, Remainder(0.3, 0.05))
-    assert partly.stop == 1
-    end = renormalised_regression(spectrum, partly)
-    assert end.equivalent_error == pytest.approx(0.05 + 0.2 + 0.3 * (1.0 / (1.0 + 2.1)) ** 2)
-    assert end.posterior_variance == pytest.approx(0.3 + 0.5 + 1.0 / (1.0 + 2.1))
+    partly = ridge_flow(spectrum, 2.5, 0.6, Remainder(0.3, 0.05))
+    assert (partly.stop, partly.ridge, partly.noise) == (1, pytest.approx(1.4), pytest.approx(0.35))
+    end, rest = renormalised_regression(spectrum, partly), 0.56 / 1.56
+    assert end.equivalent_error == pytest.approx(0.05 + 0.2 + 0.3 * rest**2)
+    assert end.posterior_variance == pytest.approx(0.3 + 0.5 + rest)
     for points, ridge in ((0.0, 1.0), (math.inf, 1.0), (1.0, -1.0)):
         with pytest.raises(UsageError):
             ridge_flow(spectrum, points, ridge)
