@@ -170,4 +170,4 @@ def draw_learnability(axes: Axes, result: RidgeResult) -> None:
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("training points $P$")
     axes.set_ylabel("learnability")
-    axes.legend(loc="best")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
