@@ -208,6 +208,27 @@ TRAINING_FAULTS = [
         "samplers/test_trained_cards.py::test_largest_step_of_a_sampler",
     ),
     Fault(
+        "biases left out of the numbers of a virial",
+        "pipeline/train_samples.py",
+        "numbers = count + (rows[level] if network.bias_variances[level] > 0.0 else 0)",
+        "numbers = count",
+        "samplers/test_trained_cards.py::test_numbers_of_layers_with_biases",
+    ),
+    Fault(
+        "chains of a network counted as one at a snapshot",
+        "pipeline/train_state.py",
+        "snapshots, draws=self.training.chains",
+        "snapshots, draws=1",
+        "samplers/test_trained_cards.py::test_averages_are_over_networks_chains_and_draws",
+    ),
+    Fault(
+        "draws before the end of the burn-in",
+        "pipeline/train_state.py",
+        "t.burn_in + t.thinning * np.arange(t.draws)",
+        "t.thinning * np.arange(t.draws)",
+        "samplers/test_trained_cards.py::test_averages_are_over_networks_chains_and_draws",
+    ),
+    Fault(
         "networks that diverged not counted",
         "pipeline/train_engine.py",
         'self.diverged["networks"] += int((~sums.alive[:networks]).sum())',

@@ -1,4 +1,4 @@
-"""From a card to the sampler of a network without hidden layers: loss, batches, decay, largest step."""
+"""From a card to the sampler: loss, batches, decay and largest step of a network without hidden layers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from nnft.pipeline.train_engine import TrainEngine
+from nnft.pipeline.train_samples import scaled
 from nnft.pipeline.train_setup import decide_step, make_ensemble
 from nnft.samplers.trained import TrainedEnsemble
 from nnft.spec.plan import plan_run
@@ -109,3 +111,49 @@ def test_descent_of_a_card_by_hand(loss: str, algorithm: str) -> None:
         w = [one - step / DIMENSION * factor * (x @ one - y) @ x for one in w]
     for one, other in zip(found, w, strict=True):
         assert one == pytest.approx(other, rel=1e-11, abs=1e-13)
+
+
+def test_numbers_of_layers_with_biases() -> None:
+    """Weight scales: means of W^2 over its prior variance. Virials: means over weights and biases, over T."""
+    card = spec_of(loss="sum", algorithm="langevin", ridge=0.2, step=1e-3, draws=2).model_dump(
+        exclude_none=True
+    )
+    card["network"] = {
+        "widths": [4], "activation": "tanh", "weight_variance": [VARIANCE, 0.6], "bias_variance": [0.3, 0.0]
+    }  # fmt: skip
+    spec = RunSpec.from_dict(card)
+    engine = TrainEngine(spec, plan_run(spec), 1, 1e-3)
+    wave = engine.sampler.start(0, 3)
+    scalars = engine.sampler.observe(wave)[1]
+    found = scaled(engine, scalars)
+    temperature = 0.2 * 2.0 * FACTORS["sum"]
+    for row, theta, plain in zip(found, wave.theta, scalars, strict=True):
+        (first, _), (last, _) = engine.sampler.problem.layers(theta)
+        scales = [(first**2).mean() * DIMENSION / VARIANCE, (last**2).mean() * 4 / 0.6]
+        assert row[3:5] == pytest.approx(scales, rel=1e-12)
+        assert row[5:] == pytest.approx(
+            plain[5:] / (temperature * np.array([4 * (DIMENSION + 1), 4])), rel=1e-14
+        )
+        assert np.array_equal(row[:3], plain[:3], equal_nan=True)
+
+
+def test_averages_are_over_networks_chains_and_draws() -> None:
+    """Four networks of three chains: moments at two snapshots and over two draws, from the outputs."""
+    spec = spec_of(
+        loss="sum", algorithm="langevin", ridge=0.2, step=0.05, burn_in=3, draws=2, thinning=4, chains=3,
+        snapshots=[2],
+    )  # fmt: skip
+    plan = plan_run(spec)
+    engine, ensemble = TrainEngine(spec, plan, 1, 0.05), ensemble_of(spec, 0.05)
+    while engine.networks_done < plan.networks:
+        engine.advance(100)
+    wave, outputs = ensemble.start(0, 4), {}
+    for step in (0, 2, 3, 7):
+        ensemble.advance(wave, step)
+        outputs[step] = ensemble.observe(wave)[0]
+    assert engine.flow is not None
+    pairs = np.triu_indices(2)
+    for estimator, steps in ((engine.flow.at(0), [0]), (engine.flow.at(1), [2]), (engine.estimator, [3, 7])):
+        rows = np.concatenate([outputs[step] for step in steps])
+        assert estimator.moment(1).value == pytest.approx(rows.mean(axis=0), rel=1e-11)
+        assert estimator.moment(2).value == pytest.approx((rows.T @ rows / len(rows))[pairs], rel=1e-11)
