@@ -7,6 +7,9 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnft.errors import EnvironmentRefusal
+from nnft.spec.plan import FEWEST_IN_WAVE, WAVE_MEMORY, RunPlan
+
 UNKNOWN_MACHINE = 8 << 30
 GROUPS = Path("/sys/fs/cgroup")
 LIBRARY_BYTES = 128 << 20
@@ -77,3 +80,36 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return []
+
+
+def require_members(networks: int, members: int, network_bytes: int) -> None:
+    """Refuse networks in training that do not fit into half of the memory that is left.
+
+    Parameters
+    ----------
+    networks : int
+        Fewest that are trained together.
+    members : int
+        Chains of a network.
+    network_bytes : int
+
+    Raises
+    ------
+    EnvironmentRefusal
+        With the number of members that fit.
+    """
+    most = available_bytes() // 2
+    if networks * network_bytes > most:
+        raise EnvironmentRefusal(
+            f"too little memory for the networks in training: got {networks * members} members of "
+            f"{network_bytes / members / 2**20:.5g} MiB; {most * members // network_bytes} fit: lower "
+            "training.chains, draws, snapshots, the widths or the data"
+        )
+
+
+def require_wave(plan: RunPlan) -> None:
+    """Refuse a training whose smallest wave does not fit, before anything is looked at; see above."""
+    if plan.training is None or plan.wave_bytes <= WAVE_MEMORY:
+        return
+    smallest = -(-FEWEST_IN_WAVE // plan.block_size) * plan.block_size
+    require_members(smallest, plan.training.chains, plan.wave_bytes // smallest)

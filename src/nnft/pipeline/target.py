@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnft.errors import CardError, DataFileError, UsageError, shorten
+from nnft.pipeline.memory import require_wave
 from nnft.spec.dataset import Dataset, make_dataset
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
@@ -108,6 +109,7 @@ def make_start(path: Path, spec: RunSpec, resume: bool) -> Start:
     """
     if not resume:
         plan = plan_run(spec)
+        require_wave(plan)
         require_space(path.absolute().parent, 2 * (plan.snapshot_bytes + plan.wave_bytes) + plan.fields_bytes)
         return Start(spec, plan, None, "start")
     with read_run(path) as stored:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnft.errors import EnvironmentRefusal
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.layout import SumLayout, sum_layout
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
-from nnft.pipeline.memory import available_bytes
+from nnft.pipeline.memory import available_bytes, require_members
 from nnft.pipeline.train_names import SAMPLERS, observable_names
 from nnft.pipeline.train_setup import make_ensemble, resolved
 from nnft.samplers.trained import TrainedEnsemble, Wave
@@ -161,14 +160,7 @@ class TrainingState:
         smallest = -(-PILOT_NETWORKS // block) * block
         per_network = self.network_bytes()
         most = available_bytes() // 2
-        if smallest * per_network > most:
-            members = smallest * self.members
-            fits = most * self.members // per_network
-            raise EnvironmentRefusal(
-                f"too little memory for the networks in training: got {members} members of "
-                f"{per_network / self.members / 2**20:.5g} MiB; {fits} fit: lower training.chains, draws, "
-                "snapshots, the widths or the data"
-            )
+        require_members(smallest, self.members, per_network)
         fitting = int(min(WAVE_MEMORY, most) // per_network)
         return max(smallest, min(MOST_IN_WAVE, fitting) // block * block)
 

@@ -46,7 +46,7 @@ def scaled_inputs(
         return unit_norm(train), unit_norm(test)
     if spec.scale == "standardize":
         if constant.any():
-            got = f"component {int(constant.argmax())} of {source} equal in all training points"
+            got = f"component {int(constant.argmax()) + 1} of {source} equal in all training points"
             raise CardError(line("impossible scale", "training.data.scale", got, "use none or unit-norm"))
         deviation = column_deviations(train)
         return train / deviation, test / deviation
@@ -67,7 +67,7 @@ def scaled_targets(
     if spec.target_scale == "unit-variance":
         constant = np.ptp(train, axis=0) == 0.0
         if constant.any():
-            got = f"target {int(constant.argmax())} of {source} equal in all training points"
+            got = f"target {int(constant.argmax()) + 1} of {source} equal in all training points"
             raise CardError(line("impossible scale", "training.data.target_scale", got, "use none"))
         deviation = column_deviations(train - column_means(train))
     if spec.target_center:
