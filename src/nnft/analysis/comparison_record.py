@@ -61,12 +61,13 @@ def _stage(stage: Stage) -> dict[str, Any]:
     return {
         "step": None if stage.step < 0 else stage.step,
         "time": plain(stage.time),
-        "tables": [_table(table) for table in stage.tables],
+        "tables": [table_record(table) for table in stage.tables],
         "numbers": [_row(row) for row in stage.numbers],
     }
 
 
-def _table(table: Table) -> dict[str, Any]:
+def table_record(table: Table) -> dict[str, Any]:
+    """Return a table as plain numbers."""
     listed = slice(LISTED_COMPONENTS)
     return {
         "order": table.order,

@@ -28,11 +28,14 @@ def comparison_text(record: dict[str, Any], source: str) -> str:
     lines = _head(record, source)
     sampled = record["algorithm"] in SAMPLERS
     lines += ["", "in equilibrium: average over draws" if sampled else "at the end"]
-    lines += _components(record) + _joint_lines(record)
+    rows, left = component_rows(record)
+    lines += aligned(rows) + ([f".. {left} more components: --json"] if left else [])
+    lines += _joint_lines(record)
     if record["flow"]:
-        lines += ["", "along the training", *_flow(record)]
+        lines += ["", "along the training", *aligned(flow_rows(record))]
     if record["identities"]:
-        lines += ["", "identities that hold at any width", *_identities(record["identities"])]
+        rows = identity_rows(record["identities"])
+        lines += ["", "identities that hold at any width", *(line.rstrip() for line in aligned(rows))]
     flagged = sum(sum(table["unreliable"]) for table in record["final"]["tables"])
     legend = "value(error in the last digits); pull = (estimate - theory) / error; p: all components at once"
     if flagged:
@@ -53,7 +56,7 @@ def _head(record: dict[str, Any], source: str) -> list[str]:
     ]
     if record["diverged"]:
         lines.append(f"! {record['diverged']} networks diverged and are in no average")
-    lines += _too_few(record)
+    lines += too_few(record)
     for place, theory in enumerate(record["theories"]):
         label = "theory  " if len(record["theories"]) == 1 else f"theory {place + 1}"
         lines.append(f"{label}  {theory['name']}: {theory['validity']}")
@@ -72,8 +75,8 @@ def _networks(record: dict[str, Any]) -> str:
     return "1 network" if record["networks"] == 1 else f"{record['networks']} networks"
 
 
-def _too_few(record: dict[str, Any]) -> list[str]:
-    """What so few networks cannot tell."""
+def too_few(record: dict[str, Any]) -> list[str]:
+    """Return what so few networks cannot tell, a line each."""
     networks = record["networks"]
     orders = [table["order"] for table in record["final"]["tables"]]
     absent = ", ".join(NAMES.get(k, f"G{k}") for k in orders if k > networks)
@@ -110,14 +113,22 @@ def _number(value: float | None, error: float | None, unreliable: bool = False) 
     return number_with_error(known[0], known[1], unreliable)
 
 
-def _components(record: dict[str, Any]) -> list[str]:
-    """Mean and two-point function, and the numbers of the networks, one below the other."""
+def component_rows(record: dict[str, Any], most: int = SHOWN_ROWS) -> tuple[list[list[str]], int]:
+    """Return mean, two-point function and numbers of the networks as cells, and how many are left out.
+
+    Parameters
+    ----------
+    record : dict
+        From `comparison_record`; ``theories`` and ``final`` are used.
+    most : int
+        Components of each order up to which all are shown; of more, half as many coincident ones.
+    """
     rows = [["", "estimate", *_header(record)]]
     left = 0
     for table in record["final"]["tables"]:
         if table["order"] > 2:
             continue
-        shown = _shown(table["indices"])
+        shown = _shown(table["indices"], most)
         left += table["components"] - len(shown)
         rounding = -1e-9 * max((abs(value or 0.0) for value in table["value"]), default=0.0)
         for place in shown:
@@ -133,32 +144,35 @@ def _components(record: dict[str, Any]) -> list[str]:
         estimate = _number(row["value"], row["stderr"])
         least = 0.0 if row["name"].endswith("_error") else -np.inf
         rows.append([row["name"].replace("_", " "), estimate, *_cells(row["theory"], row["pull"], least)])
-    return aligned(rows) + ([f".. {left} more components: --json"] if left else [])
+    return rows, left
 
 
-def _shown(indices: list[list[int]]) -> list[int]:
+def _shown(indices: list[list[int]], most: int) -> list[int]:
     """All components, or the first coincident ones of many."""
-    if len(indices) <= SHOWN_ROWS:
+    if len(indices) <= most:
         return list(range(len(indices)))
     same = [place for place, points in enumerate(indices) if len(set(points)) == 1]
-    return same[: SHOWN_ROWS // 2]
+    return same[: most // 2]
 
 
 def _joint_lines(record: dict[str, Any]) -> list[str]:
-    """One line for each correlator and theory: all components at once."""
+    rows = joint_rows(record)
+    return ["", *aligned(rows), *without_error(record)] if len(rows) > 1 else []
+
+
+def joint_rows(record: dict[str, Any]) -> list[list[str]]:
+    """Return a header and a row for each correlator and theory: all components at once."""
     rows = [["all components", "theory", "judged", "chi-square", "p", "largest pull"]]
     for table in record["final"]["tables"]:
         for theory, column in zip(record["theories"], table["theory"], strict=True):
             if column is not None:
                 name = NAMES.get(table["order"], f"G{table['order']}")
                 rows.append([name, theory["name"], *_joint(table, column)])
-    if len(rows) == 1:
-        return []
-    return ["", *aligned(rows), *_without_error(record)]
+    return rows
 
 
-def _without_error(record: dict[str, Any]) -> list[str]:
-    """Which components are not judged because all networks agree in them."""
+def without_error(record: dict[str, Any]) -> list[str]:
+    """Return which components are not judged because all networks agree in them, a line each."""
     lines = []
     for table in record["final"]["tables"]:
         count, name = table.get("without_error", 0), NAMES.get(table["order"], f"G{table['order']}")
@@ -177,8 +191,8 @@ def _joint(table: dict[str, Any], column: dict[str, Any]) -> list[str]:
     return [judged, chi_square, f"{column['p_value']:.2g}", largest]
 
 
-def _flow(record: dict[str, Any]) -> list[str]:
-    """One line for each snapshot, with the best theory."""
+def flow_rows(record: dict[str, Any]) -> list[list[str]]:
+    """Return a header and a row for each snapshot, with the best theory."""
     stages = record["flow"]
     stepped, timed = (any(stage[name] for stage in stages) for name in ("step", "time"))
     every = -(-len(stages) // SHOWN_SNAPSHOTS)
@@ -198,13 +212,14 @@ def _flow(record: dict[str, Any]) -> list[str]:
             row.append(_number(error["value"], error["stderr"]))
             row += _cells(error["theory"][:1], error["pull"][:1], 0.0)
         rows.append(row + ["-"] * (len(rows[0]) - len(row)))
-    return aligned(rows)
+    return rows
 
 
-def _identities(found: list[dict[str, Any]]) -> list[str]:
+def identity_rows(found: list[dict[str, Any]]) -> list[list[str]]:
+    """Return a header and a row for each identity."""
     rows = [["", "estimate", "theory", "pull", ""]]
     for row in found:
         estimate = _number(row["value"], row["stderr"])
         name = row["name"].replace("_", " ")
         rows.append([name, estimate, *_cells(row["theory"], row["pull"]), row["note"]])
-    return [line.rstrip() for line in aligned(rows)]
+    return rows

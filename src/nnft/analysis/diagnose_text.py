@@ -70,11 +70,11 @@ def diagnosis_text(result: Diagnosis, step: str = "") -> str:
     """
     lines = [f"verdict    {result.summary}"]
     if result.verdict not in (NO_SAMPLER, INDEPENDENT):
-        lines.append(_chains_line(result))
+        lines.append(chains_line(result))
         lines += [f"step       {step}"] if step else []
     lines += [f"note       {note}" for note in result.notes]
     if result.observables:
-        lines += ["", *aligned([list(HEADER), *(_row(one) for one in result.observables)]), ""]
+        lines += ["", *aligned(diagnosis_rows(result)), ""]
         lines += [
             "mean and tau with error in the last digits, tau in draws (0.5: independent, !: not reliable); "
             "drift in standard errors"
@@ -85,7 +85,8 @@ def diagnosis_text(result: Diagnosis, step: str = "") -> str:
     return "\n".join([*lines, *(f"! {warning}" for warning in result.warnings)])
 
 
-def _chains_line(result: Diagnosis) -> str:
+def chains_line(result: Diagnosis) -> str:
+    """Return how many chains and draws there are; the first eleven columns name what the line is about."""
     networks = "1 network" if result.networks == 1 else f"{result.networks} networks"
     chains = "1 chain" if result.chains == 1 else f"{result.chains} chains"
     line = (
@@ -93,6 +94,11 @@ def _chains_line(result: Diagnosis) -> str:
         f"step{'' if result.thinning == 1 else 's'}"
     )
     return line + ("" if result.acceptance is None else f", acceptance {result.acceptance:.1%}")
+
+
+def diagnosis_rows(result: Diagnosis) -> list[list[str]]:
+    """Return a header and a row for each observable."""
+    return [list(HEADER), *(_row(one) for one in result.observables)]
 
 
 def _row(one: ObservableVerdict) -> list[str]:

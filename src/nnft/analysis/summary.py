@@ -178,6 +178,22 @@ def table_text(state: dict[str, Any]) -> str:
     lines = [
         f"{state['file']}: {state['networks']} of {state['networks_planned']} networks"
         + ("" if state["complete"] else "  (not complete)"),
+        *head_lines(state),
+    ]
+    if not state["points"]:
+        return "\n".join([*lines, "no networks yet"])
+    rows = point_rows(state)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines.append("")
+    lines += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if len(state["points"]) > SHOWN_POINTS:
+        lines.append(f"... {len(state['points']) - SHOWN_POINTS} more points: --json shows all")
+    return "\n".join([*lines, "", *remarks(state)])
+
+
+def head_lines(state: dict[str, Any]) -> list[str]:
+    """Return what was run and how, a line each; the first eleven columns name what a line is about."""
+    lines = [
         _network_line(state["network"]),
         f"method     {state['method']}: {state['method_reason']}",
         f"estimator  {state['estimator']}: {state['estimator_reason']}",
@@ -186,9 +202,19 @@ def table_text(state: dict[str, Any]) -> str:
     if rate:
         lines.append(f"throughput {rate:,.0f} networks/s, {state['precision']}, {state['bins']} bins")
     lines += _deformation_lines(state)
-    lines += training_lines(state) if "training" in state else []
-    if not state["points"]:
-        return "\n".join([*lines, "no networks yet"])
+    return lines + (training_lines(state) if "training" in state else [])
+
+
+def point_rows(state: dict[str, Any], most: int = SHOWN_POINTS) -> list[list[str]]:
+    """Return the correlators at coincident points as cells: a header, then a row for each point.
+
+    Parameters
+    ----------
+    state : dict
+        From `summary`, with networks.
+    most : int
+        Points that are shown.
+    """
     columns = [name for name in COLUMNS if name in state["points"][0]]
     has_theory = "G2_infinite_width" in state["points"][0]
     header = ["point", *(TITLES.get(name, "excess kurtosis") for name in columns)]
@@ -197,17 +223,12 @@ def table_text(state: dict[str, Any]) -> str:
         base = {"deformation": "base ", "training": "prior "}
         header.insert(beside, next((base[key] for key in base if key in state), "") + "G2 at n = inf")
     rows = [header]
-    for record in state["points"][:SHOWN_POINTS]:
+    for record in state["points"][:most]:
         row = [str(record["point"]), *(with_error(record[name]) for name in columns)]
         if has_theory:
             row.insert(beside, f"{record['G2_infinite_width']:.6g}")
         rows.append(row)
-    widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
-    lines.append("")
-    lines += ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    if len(state["points"]) > SHOWN_POINTS:
-        lines.append(f"... {len(state['points']) - SHOWN_POINTS} more points: --json shows all")
-    return "\n".join([*lines, "", *_warnings(state)])
+    return rows
 
 
 def _network_line(network: dict[str, Any]) -> str:
@@ -236,7 +257,8 @@ def _deformation_lines(state: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _warnings(state: dict[str, Any]) -> list[str]:
+def remarks(state: dict[str, Any]) -> list[str]:
+    """Return what must be known beside the table; what is wrong starts with ``!``."""
     size = state.get("effective_sample_size")
     kind = "unbiased" if size is None else "bias of order 1/networks removed"
     lines = [f"value(error in the last digits); connected correlators are joint cumulants, {kind}"]

@@ -23,6 +23,7 @@ COMMANDS = {
     "diagnose": ("training", "Say whether chains are in equilibrium."),
     "compare": ("training", "Set theory beside the numbers of a run."),
     "plot": ("pictures", "Draw a trained run: loss, predictor, chains, flows."),
+    "report": ("reports", "Write a page on a run: tables, pictures, card, provenance."),
     "action": ("actions", "Print the action of a run: couplings with errors."),
     "closure": ("actions", "Compare the six-point function with what the quartic action predicts."),
     "axioms": ("actions", "Test symmetries, reflection positivity and clustering of a run."),

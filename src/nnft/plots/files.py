@@ -46,28 +46,52 @@ def check_picture(path: str | os.PathLike[str]) -> Path:
     EnvironmentRefusal
         matplotlib is missing, or the folder may not be written to.
     """
-    picture = Path(path)
-    text = str(picture)
-    if picture.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"unknown kind of picture: got {shorten(text)}; allowed: {', '.join(SUFFIXES)}")
-    if any(character < " " for character in text):
-        raise UsageError(f"control character in the name of the picture: got {shorten(text)}")
-    try:
-        exists, folder_exists = picture.exists(), picture.absolute().parent.is_dir()
-    except OSError as failure:
-        raise UsageError(f"impossible picture: got {shorten(text)}; {failure.strerror}") from failure
-    if len(os.fsencode(picture.name)) > LONGEST_NAME:
-        raise UsageError(f"name of the picture is too long: got {shorten(picture.name)}; at most 255 bytes")
-    if not folder_exists:
-        folder = shorten(str(picture.parent))
-        raise UsageError(f"folder of the picture does not exist: got {folder}; make it first")
-    if exists and not picture.is_file():
-        raise UsageError(f"picture is not a regular file: got {shorten(text)}; choose another name")
-    if not os.access(picture.absolute().parent, os.W_OK | os.X_OK):
-        denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        raise _refusal(picture, denied)
+    picture = check_written_file(path, SUFFIXES)
     require_matplotlib()
     return picture
+
+
+def check_written_file(
+    path: str | os.PathLike[str], suffixes: tuple[str, ...], what: str = "picture"
+) -> Path:
+    """Refuse a file that cannot be written; to be called before anything is computed.
+
+    Parameters
+    ----------
+    path : str or path
+    suffixes : tuple of str
+        Allowed ends of the name.
+    what : str
+        What the file is, for the line of a refusal.
+
+    Raises
+    ------
+    UsageError
+        Another suffix, an impossible name, no such folder, or something there that is not a regular file.
+    EnvironmentRefusal
+        The folder may not be written to.
+    """
+    file = Path(path)
+    text = str(file)
+    if file.suffix.lower() not in suffixes:
+        raise UsageError(f"unknown kind of {what}: got {shorten(text)}; allowed: {', '.join(suffixes)}")
+    if any(character < " " for character in text):
+        raise UsageError(f"control character in the name of the {what}: got {shorten(text)}")
+    try:
+        exists, folder_exists = file.exists(), file.absolute().parent.is_dir()
+    except OSError as failure:
+        raise UsageError(f"impossible {what}: got {shorten(text)}; {failure.strerror}") from failure
+    if len(os.fsencode(file.name)) > LONGEST_NAME:
+        raise UsageError(f"name of the {what} is too long: got {shorten(file.name)}; at most 255 bytes")
+    if not folder_exists:
+        folder = shorten(str(file.parent))
+        raise UsageError(f"folder of the {what} does not exist: got {folder}; make it first")
+    if exists and not file.is_file():
+        raise UsageError(f"{what} is not a regular file: got {shorten(text)}; choose another name")
+    if not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+        denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise _refusal(file, denied, what)
+    return file
 
 
 def require_matplotlib() -> None:
@@ -117,34 +141,53 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> Path:
     suffix = picture.suffix.lower()
     content = io.BytesIO()
     figure.savefig(content, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=METADATA[suffix])
-    with _environment_errors(picture):
-        temporary = picture.with_name(f".nnft-picture-{secrets.token_hex(6)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(descriptor)
-            temporary.replace(picture)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    publish_bytes(picture, content.getbuffer())
     return picture
 
 
+def publish_bytes(path: Path, content: bytes | memoryview, what: str = "picture") -> None:
+    """Write a file in one step: at its name stands either the old or the new one, complete.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists.
+    content : bytes or memoryview
+    what : str
+        What the file is, for the line of a refusal.
+
+    Raises
+    ------
+    EnvironmentRefusal
+        The disk, its quota or its permissions refuse; no part of a file is left.
+    """
+    with _environment_errors(path, what):
+        temporary = path.with_name(f".nnft-{what}-{secrets.token_hex(6)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
 @contextlib.contextmanager
-def _environment_errors(path: Path) -> Iterator[None]:
+def _environment_errors(path: Path, what: str) -> Iterator[None]:
     """Turn every `OSError` of the block into one `EnvironmentRefusal` line about `path`."""
     try:
         yield
     except OSError as failure:
-        raise _refusal(path, failure) from failure
+        raise _refusal(path, failure, what) from failure
 
 
-def _refusal(path: Path, failure: OSError) -> EnvironmentRefusal:
+def _refusal(path: Path, failure: OSError, what: str = "picture") -> EnvironmentRefusal:
     name = errno.errorcode.get(failure.errno or 0, "unknown")
     return EnvironmentRefusal(
-        f"cannot write picture {shorten(str(path))}: got {failure.strerror or failure} ({name}); "
+        f"cannot write {what} {shorten(str(path))}: got {failure.strerror or failure} ({name}); "
         f"{_advice(failure.errno)}"
     )
 
