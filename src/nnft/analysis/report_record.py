@@ -19,7 +19,7 @@ ORDER = (
     "conventions",
     "provenance",
 )
-"""Keys of the sections from top to bottom; "cutoffs" is the flow of a coarse-grained ensemble over cutoffs."""
+"""Keys of the sections from top to bottom; "cutoffs": the flow of a coarse-grained ensemble over cutoffs."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from nnft.analysis.report_trained import chains, compared, trained_warnings, tra
 from nnft.analysis.run import Run, open_run
 from nnft.analysis.summary import summary
 from nnft.analysis.trained_run import TrainedRun
-from nnft.errors import DataFileError, NumericalError, UsageError, shorten
+from nnft.errors import NumericalError, UsageError, shorten
 from nnft.pipeline.diagnose_output import diagnosis_of_run
 from nnft.pipeline.machine import nnft_version
 from nnft.pipeline.report_page import GENERATOR, page_of, require_report_extra
@@ -162,7 +162,8 @@ def _content(run: Run) -> tuple[ReportContent, list[tuple[Drawing, Figure]]]:
     sections += [card(run), conventions(run), provenance(run)]
     known = {section.key for section in sections}
     figures, missing = drawn(drawing for drawing in wanted if drawing.section in known)
-    said = {key: [line for section, line in missing if section == key] for key in known}
+    said = {key: [one.line for one in missing if one.section == key] for key in known}
+    warnings += [one.line for one in missing if one.damaged]
     complete = tuple(_with_lines(section, said[section.key]) for section in sections)
     return ReportContent(run.path.name, subtitle(run, state), tuple(warnings), complete), figures
 
@@ -180,7 +181,7 @@ def _action_section(run: Run, wanted: list[Drawing]) -> ReportSection:
     title = "Effective action"
     try:
         result = quick_action(run)
-    except (UsageError, DataFileError, NumericalError) as failure:
+    except (UsageError, NumericalError) as failure:
         return ReportSection("action", title, (f"No action: {failure}",))
     wanted.append(action_drawing(result, run))
     text = action_text(action_record(result), run.path.name)
@@ -212,7 +213,7 @@ def _fitting_page(
                 f"page too large without a picture: got {len(text.encode('utf-8'))} bytes of {largest}; "
                 "use nnft show --json"
             )
-        key = max(set(svgs) - coarse or svgs, key=lambda name: len(svgs[name]))
+        key = max([name for name in svgs if name not in coarse] or svgs, key=lambda name: len(svgs[name]))
         drawing, figure = by_key[key]
         if key in coarse:
             del svgs[key]

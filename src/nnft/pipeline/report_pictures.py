@@ -12,7 +12,7 @@ from nnft.actions.action import Action, action
 from nnft.analysis.comparison_table import estimate_or_nothing, pulls
 from nnft.analysis.report_run import INFINITE
 from nnft.analysis.run import Run
-from nnft.errors import NumericalError, UsageError
+from nnft.errors import DataFileError, NumericalError, UsageError
 from nnft.estimators.results import Estimate
 from nnft.pipeline.machine import choose_threads
 from nnft.pipeline.training_curves import flow_curves, loss_curves
@@ -176,9 +176,13 @@ def quick_action(run: Run) -> Action:
 
     Raises
     ------
+    UsageError
+        If there are no correlators of orders 2 and 4.
     NnftError
         As `nnft.actions.action.action`.
     """
+    if not {2, 4} <= set(run.orders):
+        raise UsageError(f"no correlators of orders 2 and 4: got {list(run.orders)} (estimate.correlators)")
     count = len(run.points)
     chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_ACTION_POINTS)).round().astype(np.int64))
     return action(run, 4, chosen, threads=choose_threads(None))
@@ -195,19 +199,29 @@ def action_drawing(result: Action, run: Run) -> Drawing:
     )  # fmt: skip
 
 
-def drawn(wanted: Iterable[Drawing]) -> tuple[list[tuple[Drawing, Figure]], list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class Missing:
+    """A picture that cannot be drawn: its section, the reason in a line, and whether data are damaged."""
+
+    section: str
+    line: str
+    damaged: bool
+
+
+def drawn(wanted: Iterable[Drawing]) -> tuple[list[tuple[Drawing, Figure]], list[Missing]]:
     """Draw pictures; to be called inside of `nnft.plots.style.house_style`.
 
     Returns
     -------
     figures : list of (Drawing, Figure)
-    missing : list of (str, str)
-        For what cannot be drawn its section and a line with the reason.
+    missing : list of Missing
+        What cannot be drawn, such as where the folder of the stored outputs is gone.
     """
     figures, missing = [], []
     for drawing in wanted:
         try:
             figures.append((drawing, drawing.figure()))
-        except (UsageError, NumericalError) as failure:
-            missing.append((drawing.section, f"No picture of this kind ({drawing.title}): {failure}"))
+        except (UsageError, NumericalError, DataFileError) as failure:
+            line = f"No picture of this kind ({drawing.title}): {failure}"
+            missing.append(Missing(drawing.section, line, isinstance(failure, DataFileError)))
     return figures, missing
