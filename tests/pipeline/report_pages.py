@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from nnft.store.reader import read_run
 from nnft.store.writer import write_snapshot
 
 SEED = 20240601
-NASTY = "</pre></details><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>&lt; \u202e\u0001"
+NASTY = "</pre></details><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>&lt; \u202e"
 """In a comment of every card: what would run, load or hide something if it were not escaped."""
 
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
-HEAD = f"""# {NASTY[:-1]}
+HEAD = f"""# {NASTY}
 [network]
 widths = [6, 6]
 activation = "tanh"
@@ -34,21 +35,22 @@ points = 4
 dimension = 2
 test = 3
 """
+MANY = f"[ensemble]\nnetworks = 3200\nseed = {SEED}\n[estimate]\ncorrelators = [2, 4]\n"
+FEW = f'[ensemble]\nnetworks = 64\nseed = {SEED}\n[training]\nloss = "half-sum"\n'
 CARDS = {
-    "sampled": f"[ensemble]\nnetworks = 3200\nseed = {SEED}\n[estimate]\ncorrelators = [2, 4]\n[store]\nfields = 400",
-    "deformed": f"[ensemble]\nnetworks = 3200\nseed = {SEED}\n[estimate]\ncorrelators = [2, 4]\n"
-    "[deformation]\nphi4 = 0.3",
-    "descent": f'[ensemble]\nnetworks = 64\nseed = {SEED}\n[training]\nloss = "half-sum"\nalgorithm = "gd"\n'
-    f"step = 0.1\nsteps = 20\nsnapshots = 4\n{DATA}",
-    "chains": f'[ensemble]\nnetworks = 32\nseed = {SEED}\n[training]\nloss = "half-sum"\nalgorithm = "langevin"\n'
-    f"ridge = 0.2\nstep = 0.02\nburn_in = 10\ndraws = 6\nthinning = 3\nchains = 2\n{DATA}",
+    "sampled": f"{MANY}[store]\nfields = 400",
+    "deformed": f"{MANY}[deformation]\nphi4 = 0.3",
+    "descent": f'{FEW}algorithm = "gd"\nstep = 0.1\nsteps = 20\nsnapshots = 4\n{DATA}',
+    "chains": f'{FEW}algorithm = "langevin"\n'
+    f"ridge = 0.2\nstep = 0.02\nburn_in = 10\ndraws = 6\nthinning = 3\nchains = 2\n"
+    f"snapshots = 0\n{DATA}",
 }
 
 
-def make_runs(folder: Path) -> None:
+def make_runs(folder: Path, kinds: Iterable[str] = tuple(CARDS)) -> None:
     """Write a run of every kind, ``<kind>.h5``."""
-    for kind, lines in CARDS.items():
-        card = folder / f"{kind}.toml"
+    for kind in kinds:
+        card, lines = folder / f"{kind}.toml", CARDS[kind]
         card.write_text(HEAD + lines, encoding="utf-8")
         work = train if "[training]" in lines else sample
         work(card, folder / f"{kind}.h5", threads=1).close()
