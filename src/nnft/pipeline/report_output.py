@@ -40,8 +40,6 @@ from nnft.pipeline.report_page import GENERATOR, page_of, require_report_extra
 from nnft.plots.files import check_written_file, publish_bytes
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from nnft.pipeline.report_pictures import Drawing
 
 SUFFIXES = (".html", ".htm")
@@ -146,7 +144,7 @@ def check_report(
     return page
 
 
-def _content(run: Run) -> tuple[ReportContent, list[tuple[Drawing, Figure]]]:
+def _content(run: Run) -> tuple[ReportContent, list[tuple[Drawing, Any]]]:
     """Return what a report of a run says, and its pictures."""
     from nnft.pipeline.report_pictures import drawings, drawn
 
@@ -195,7 +193,7 @@ def _with_lines(section: ReportSection, lines: Iterable[str]) -> ReportSection:
 
 
 def _fitting_page(
-    content: ReportContent, figures: list[tuple[Drawing, Figure]], largest: int
+    content: ReportContent, figures: list[tuple[Drawing, Any]], largest: int
 ) -> tuple[str, list[str]]:
     """Return a page that is small enough, and what it costs."""
     from nnft.plots.inline import inline_pixels, inline_svg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -30,9 +30,6 @@ from nnft.plots.training_flows import flows_figure
 from nnft.plots.training_loss import loss_figure
 from nnft.plots.training_predictor import predictor_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 MOST_ACTION_POINTS = 16
 """Input points of which the action is quick; of more, some spread evenly."""
 
@@ -48,14 +45,14 @@ class Drawing:
     title, text : str
         What it is called, and what it shows, in words.
     figure : callable
-        Draws it inside of `nnft.plots.style.house_style`.
+        Returns a ``matplotlib.figure.Figure``; called inside of `nnft.plots.style.house_style`.
     """
 
     section: str
     key: str
     title: str
     text: str
-    figure: Callable[[], Figure]
+    figure: Callable[[], Any]
 
 
 def drawings(run: Run, state: dict[str, Any]) -> list[Drawing]:
@@ -208,12 +205,12 @@ class Missing:
     damaged: bool
 
 
-def drawn(wanted: Iterable[Drawing]) -> tuple[list[tuple[Drawing, Figure]], list[Missing]]:
+def drawn(wanted: Iterable[Drawing]) -> tuple[list[tuple[Drawing, Any]], list[Missing]]:
     """Draw pictures; to be called inside of `nnft.plots.style.house_style`.
 
     Returns
     -------
-    figures : list of (Drawing, Figure)
+    figures : list of (Drawing, matplotlib.figure.Figure)
     missing : list of Missing
         What cannot be drawn, such as where the folder of the stored outputs is gone.
     """
