@@ -22,7 +22,7 @@ from nnft.analysis.summary import head_lines, point_rows, remarks
 from nnft.analysis.trained_law import Law
 
 MOST_POINTS = 64
-MOST_COMPONENTS = 150
+MOST_COMPONENTS = 60
 MOST_CARD = 60_000
 """Characters of a card that are shown."""
 

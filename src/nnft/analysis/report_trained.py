@@ -16,7 +16,7 @@ WELL = ("equilibrated", NO_SAMPLER, INDEPENDENT)
 
 
 def trained_warnings(record: dict[str, Any], diagnosis: Diagnosis) -> list[str]:
-    """Return chains that are not in equilibrium, theories that fail, and correlators without networks enough.
+    """Return chains not in equilibrium, failures of the best theory, correlators without networks enough.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def trained_warnings(record: dict[str, Any], diagnosis: Diagnosis) -> list[str]:
     if diagnosis.verdict not in WELL:
         found.append(f"chains {diagnosis.summary}; see nnft diagnose")
     found += [f"chains: {warning}" for warning in diagnosis.warnings]
-    for theory in record["theories"]:
-        if theory["verdict"].startswith("!"):
+    for place, theory in enumerate(record["theories"]):  # the best one first; of others less is expected
+        if theory["verdict"].startswith("!") and (place == 0 or theory["exact"]):
             found.append(f"theory, {theory['name']}: {theory['verdict'].removeprefix('! ')}")
     return found + too_few(record)
 

@@ -165,7 +165,7 @@ def kernel_figure(picture: CorrelatorPicture) -> Figure:
             f"no matrix to draw in {shorten(picture.source)}: got fewer than two points; see the table"
         )
     with_pulls = pulls is not None and bool(np.isfinite(pulls).any())
-    figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     panels = figure.subplots(1, 2 if with_pulls else 1, squeeze=False)[0]
     left, right = panels[0], panels[-1]
     signed = bool((kernel[np.isfinite(kernel)] < 0.0).any())
@@ -193,10 +193,10 @@ def _matrix(
         edges, edges, np.ma.masked_invalid(matrix), cmap="RdBu_r" if signed else "Blues", vmin=ends[0],
         vmax=ends[1], rasterized=count > MOST_LINES,
     )  # fmt: skip
-    axes.set_aspect("equal")
+    axes.set_box_aspect(1.0)
     axes.grid(visible=False)
     axes.invert_yaxis()
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.set_xlabel("input point $b$")
-    figure.colorbar(cells, ax=axes, shrink=0.85)
+    figure.colorbar(cells, ax=axes, shrink=0.8, pad=0.03)
