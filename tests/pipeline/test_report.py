@@ -37,12 +37,21 @@ ALLOWED_SCHEMES = ("#", "data:image/png;base64,")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of every kind and its report."""
+    """A folder with a run of every kind."""
     place = tmp_path_factory.mktemp("reports")
     make_runs(place)
-    for kind in KINDS:
-        report_of_file(place / f"{kind}.h5", output=place / f"{kind}.html")
     return place
+
+
+@pytest.fixture(scope="module")
+def page_path(folder: Path) -> Any:
+    """The file of the page of a kind of run, made when it is first asked for."""
+
+    def path(kind: str) -> Path:
+        page = folder / f"{kind}.html"
+        return page if page.exists() else report_of_file(folder / f"{kind}.h5", output=page).path
+
+    return path
 
 
 @pytest.fixture
@@ -58,14 +67,14 @@ def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def page(folder: Path) -> Any:
+def page(page_path: Any) -> Any:
     """The page of a kind of run."""
-    return lambda kind: Page((folder / f"{kind}.html").read_text(encoding="utf-8"))
+    return lambda kind: Page(page_path(kind).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_page_is_closed_and_refers_to_nothing_outside(kind: str, folder: Path, page: Any) -> None:
-    text, found = (folder / f"{kind}.html").read_text(encoding="utf-8"), page(kind)
+def test_page_is_closed_and_refers_to_nothing_outside(kind: str, page: Any, page_path: Any) -> None:
+    text, found = page_path(kind).read_text(encoding="utf-8"), page(kind)
     assert found.faults == []
     assert len(text.encode()) < LARGEST_PAGE == 1_000_000
     assert re.findall(r"(?i)https?:|ftp:|@import|javascript:", text) == []
@@ -78,8 +87,8 @@ def test_page_is_closed_and_refers_to_nothing_outside(kind: str, folder: Path, p
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_have_sizes_names_and_identifiers_of_their_own(kind: str, folder: Path, page: Any) -> None:
-    found, text = page(kind), (folder / f"{kind}.html").read_text(encoding="utf-8")
+def test_pictures_have_sizes_names_and_identifiers_of_their_own(kind: str, page: Any, page_path: Any) -> None:
+    found, text = page(kind), page_path(kind).read_text(encoding="utf-8")
     pictures = found.of("svg")
     assert [one["aria-labelledby"].split("-")[0] for one in pictures] == PICTURES[kind]
     identifiers = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
@@ -164,8 +173,8 @@ def test_pictures_that_cannot_be_drawn_are_named(page: Any) -> None:
     assert "No picture of this kind" not in page("descent").words("p")
 
 
-def test_chains_out_of_equilibrium_are_said_first(folder: Path, page: Any) -> None:
-    text, found = (folder / "chains.html").read_text(encoding="utf-8"), page("chains")
+def test_chains_out_of_equilibrium_are_said_first(page: Any, page_path: Any) -> None:
+    text, found = page_path("chains").read_text(encoding="utf-8"), page("chains")
     warnings = found.words("li")
     assert re.search(r"chains (cannot tell|not yet|drifting)", warnings)
     assert text.index('class="warnings"') < text.index("<nav")
@@ -219,12 +228,12 @@ def test_damaged_file_has_no_page(folder: Path, tmp_path: Path) -> None:
 
 
 def test_same_file_gives_the_same_page_but_for_the_time(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page_path: Any
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     second = report_of_file(folder / "sampled.h5", output=tmp_path / "other-name.html").path
     stamp = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
-    pages = [path.read_text(encoding="utf-8") for path in (folder / "sampled.html", second)]
+    pages = [path.read_text(encoding="utf-8") for path in (page_path("sampled"), second)]
     texts = [text.rpartition("<footer>") for text in pages]
     assert texts[0][0] == texts[1][0]
     assert stamp.sub("", texts[0][2]) == stamp.sub("", texts[1][2])
@@ -273,8 +282,10 @@ def test_two_pictures_with_one_key_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.8, "coarser"), (0.2, "left out")])
-def test_large_pictures_give_way(share: float, words: str, folder: Path, tmp_path: Path) -> None:
-    largest = round(share * (folder / "sampled.html").stat().st_size)
+def test_large_pictures_give_way(
+    share: float, words: str, folder: Path, tmp_path: Path, page_path: Any
+) -> None:
+    largest = round(share * page_path("sampled").stat().st_size)
     report = report_of_file(folder / "sampled.h5", output=tmp_path / "small.html", largest=largest)
     found = Page(report.path.read_text(encoding="utf-8"))
     assert report.size == report.path.stat().st_size <= largest
@@ -309,9 +320,11 @@ def refusals(folder: Path) -> dict[str, tuple[Path, bool, type[NnftError], str]]
     }
 
 
-def test_outputs_that_must_not_be_written_are_refused_untouched(folder: Path, tmp_path: Path) -> None:
+def test_outputs_that_must_not_be_written_are_refused(
+    folder: Path, tmp_path: Path, page_path: Any
+) -> None:
     shutil.copy(folder / "descent.h5", tmp_path / "run.html")
-    shutil.copy(folder / "descent.html", tmp_path)
+    shutil.copy(page_path("descent"), tmp_path)
     cases = refusals(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     for name, (output, overwrite, kind, words) in cases.items():
@@ -324,7 +337,7 @@ def test_outputs_that_must_not_be_written_are_refused_untouched(folder: Path, tm
 
 @pytest.mark.usefixtures("few_pictures")
 def test_report_is_replaced_when_asked_to(folder: Path, tmp_path: Path) -> None:
-    shutil.copy(folder / "chains.html", tmp_path / "report.html")
+    report_of_file(folder / "sampled.h5", output=tmp_path / "report.html")
     report = report_of_file(folder / "descent.h5", output=tmp_path / "report.html", overwrite=True)
     assert "<h1>descent.h5</h1>" in report.path.read_text(encoding="utf-8")
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
@@ -344,8 +357,10 @@ def test_missing_library_is_one_line_before_anything_is_read(
 
 
 @pytest.mark.usefixtures("few_pictures")
-def test_full_disk_leaves_the_old_page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(folder / "descent.html", tmp_path / "report.html")
+def test_full_disk_leaves_the_old_page(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_of_file(folder / "sampled.h5", output=tmp_path / "report.html")
     before = (tmp_path / "report.html").read_bytes()
 
     def full(descriptor: int) -> None:
