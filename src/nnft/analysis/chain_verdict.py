@@ -219,5 +219,8 @@ def _advice(further: float, draws: int, thinning: int) -> str:
     if not further < OUT_OF_REACH * draws:
         return f"more than {OUT_OF_REACH} times the draws: a larger step or another algorithm"
     count = max(1, math.ceil(further))
-    return f"about {count} more draws ({count * thinning} steps) a chain, if it goes on like this"
+    return (
+        f"about {count} more draws ({count * thinning} steps) a chain, if it goes on like this: "
+        "a new run with higher training.draws or thinning"
+    )
 

@@ -212,9 +212,12 @@ def _estimate(
     name, file = observable.name, run.path.name
     if name == "vertex":
         if observable.layer not in run.estimator.layout.layers:
+            advice = "sample with estimate.layers = true"
+            if run.training is not None:
+                advice = "trained networks have none: sample them before their training"
             raise DataFileError(
                 f"no statistics of layer {observable.layer} in {shorten(run.path.name)}: got layers "
-                f"{list(run.estimator.layout.layers)}; sample with estimate.layers = true"
+                f"{list(run.estimator.layout.layers)}; {advice}"
             )
         vertex = run.kernel(observable.layer).vertex
         rows = chosen_rows(vertex.indices, selection, file)

@@ -54,6 +54,8 @@ def training_state(run: Run) -> dict[str, Any]:
     wave = [int(number) for number in stored["wave/position"]] if "wave/position" in stored else None
     return {
         **{name: plan[name] for name in PLANNED},
+        "step": plan["step"] or None,
+        "total_time": plan["total_time"] or None,
         "train_points": plan["train_points"],
         "test_points": plan["test_points"],
         "estimator": plan["estimator"],
