@@ -56,6 +56,9 @@ typedef struct {
     /* training.h: returns sum (f - y)^2; gradient of half of it, or NULL */
     double (*gradient_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                          double *work, double *gradient);
+    /* diagonal of J^T J over points and outputs */
+    void (*squared_slopes_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                             double *work, double *out);
     void (*outputs_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                       double *work, double *outputs);
     void (*kernels_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,

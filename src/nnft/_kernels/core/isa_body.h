@@ -70,6 +70,7 @@ const nnft_core_table NNFT_CORE_TABLE = {
     .accumulate = nnft_accumulate,
     .factor = nnft_factor,
     .gradient_d = nnft_gradient_d,
+    .squared_slopes_d = nnft_squared_slopes_d,
     .outputs_d = nnft_outputs_d,
     .kernels_d = nnft_kernels_d,
     .features_d = nnft_features_d,

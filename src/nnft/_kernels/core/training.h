@@ -229,6 +229,65 @@ static double FN(nnft_gradient)(const int64_t *header, const double *parameters,
     return (double)R_(sum)(total);
 }
 
+/* squares of whole vectors */
+static void FN(squares)(int64_t count, const REAL *in, REAL *out)
+{
+    for (int64_t i = 0; i < count; i += VR_LANES) {
+        VR x = R_(load)(in + i);
+        R_(store)(out + i, R_(mul)(x, x));
+    }
+}
+
+/* sum over the points of a block of squares of the derivatives of one output with respect to the weights of layer l:
+ * squares of deltas (rows x width, in `square`) times squares of the values below */
+static void FN(add_squares)(const nnft_training *t, int64_t l, const REAL *set, const FN(training_work) *w,
+                            const REAL *square, int more, REAL *out)
+{
+    const nnft_training_layer *a = &t->layer[l];
+    const int64_t row = nnft_point_row(a->stride);
+    if (l) {
+        FN(to_point_major)(w, a->columns, a->stride, row, w->values[l - 1], w->rest);
+    } else {
+        const REAL *points = FN(set_point_major)(t, set) + w->first * a->stride;
+        for (int64_t p = 0; p < w->points; p++) memcpy(w->rest + p * row, points + p * a->stride, (size_t)a->stride * 8);
+    }
+    FN(squares)(w->points * row, w->rest, w->rest);
+    FN(nnft_factor_view) left = { square, w->width, 1 };
+    FN(product)(a->rows, a->stride / VR_LANES, w->points, left, w->rest, row, more, out + a->offset, a->stride);
+}
+
+/* Diagonal of J^T J: sum over outputs and points of the squares of the derivatives of the outputs with respect to the
+ * weights of the layers that are marked as trained; the other numbers are left as they are. */
+static void FN(nnft_squared_slopes)(const int64_t *header, const double *parameters, const REAL *set,
+                                    const REAL *weights, REAL *work, REAL *out)
+{
+    nnft_training t;
+    nnft_read_training(header, &t);
+    const int64_t most = nnft_training_block(&t);
+    FN(training_work) w = FN(training_parts)(&t, most, work);
+    for (int64_t block = 0; w.first < t.padded; block++, w.first += w.width) {
+        w.width = 8 * nnft_even_part(t.padded / 8, most / 8, block);
+        w.points = t.points - w.first < w.width ? t.points - w.first : w.width;
+        FN(forward)(&t, parameters, set, weights, &w, w.delta[0]);
+        for (int64_t o = 0; o < t.outputs; o++) {
+            REAL *above = w.delta[0], *below = w.delta[1];
+            for (int64_t i = 0; i < t.outputs * w.width; i++) above[i] = i / w.width == o;
+            for (int64_t l = t.layers - 1; l >= t.first; l--) {
+                if (t.layer[l].trainable) {
+                    FN(squares)(t.layer[l].rows * w.width, above, below);
+                    FN(add_squares)(&t, l, set, &w, below, block > 0 || o > 0, out);
+                }
+                if (l > t.first) {
+                    FN(backward)(&t, l, weights, &w, above, below);
+                    REAL *swap = above;
+                    above = below;
+                    below = swap;
+                }
+            }
+        }
+    }
+}
+
 /* outputs (D x P) of a network on a set of points */
 static void FN(nnft_outputs)(const int64_t *header, const double *parameters, const REAL *set, const REAL *weights,
                              REAL *work, double *outputs)

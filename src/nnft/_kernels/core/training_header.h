@@ -47,7 +47,7 @@ static inline int64_t nnft_training_point_size(const nnft_training *t)
     int64_t widest = t->outputs, stride = 0, size = 0;
     for (int64_t l = 0; l < t->layers; l++) {
         const nnft_training_layer *a = &t->layer[l];
-        if (l && a->stride > stride) stride = a->stride;
+        if (a->stride > stride) stride = a->stride;
         widest = a->rows > widest ? a->rows : widest;
         if (l + 1 < t->layers) size += (2 - nnft_slope_from_value(t->kind)) * a->rows + 1;
     }

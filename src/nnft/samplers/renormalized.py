@@ -1,0 +1,214 @@
+"""Coarse-graining of trained networks in the order of the information that data hold of their parameters.
+
+Bayesian renormalization (Berman, Klinger, Stapleton, *Mach. Learn.: Sci. Technol.* 4
+(2023) 045011): parameters whose Fisher information lies below a cutoff are sloppy, and are replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft._kernels import renormalization, training
+from nnft.errors import UsageError
+from nnft.samplers.trained import TrainedEnsemble
+from nnft.samplers.training_problem import TrainingProblem
+
+FloatArray = npt.NDArray[np.float64]
+FILLS = ("prior", "zero", "gaussian")
+
+
+@dataclass(frozen=True)
+class FlowSchedule:
+    """What is coarse-grained, and how.
+
+    Attributes
+    ----------
+    cutoffs : tuple of float
+        Increasing; a parameter is sloppy where its information is smaller. May start with 0 and end with
+        infinity.
+    layers : tuple of int
+        Layers, out of 1..L, whose parameters are ordered by their information; the others stay.
+    noise_variance : float
+        Of the Gaussian likelihood.
+    weight_rates, bias_rates : sequence of float
+        One for each layer: squared scale of the coordinates in which information is measured, W = sqrt(rate)
+        times the coordinate.
+    fill : str
+        One of `FILLS`.
+    width : float
+        Standard deviation of the fill "gaussian", in the same coordinates.
+    refills : int
+        Replacements of each network.
+    anew : bool
+        Whether every cutoff has replacements of its own; else flows are nested.
+    """
+
+    cutoffs: tuple[float, ...]
+    layers: tuple[int, ...]
+    noise_variance: float
+    weight_rates: Sequence[float]
+    bias_rates: Sequence[float]
+    fill: str = "prior"
+    width: float = 1.0
+    refills: int = 1
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Flowed:
+    """What the flow of some members gives.
+
+    Attributes
+    ----------
+    outputs : ndarray of float64, shape (members, refills, C, E)
+        Of the observed output on the mesh.
+    errors : ndarray of float64, shape (members, refills, C, 2)
+        Mean squared error per target on the training and the test points (NaN without any).
+    shares : ndarray of float64, shape (members, C)
+        Share of the chosen parameters that are sloppy.
+    zeros : ndarray of float64, shape (members,)
+        Share of the chosen parameters whose information is exactly zero.
+    tangents : ndarray of float64, shape (members, C, Q)
+        Tangent kernel on the mesh, packed pairs, of the first refill.
+    """
+
+    outputs: FloatArray
+    errors: FloatArray
+    shares: FloatArray
+    zeros: FloatArray
+    tangents: FloatArray
+
+
+class Renormalization:
+    """Flow of the networks of an ensemble.
+
+    Parameters
+    ----------
+    ensemble : TrainedEnsemble
+    schedule : FlowSchedule
+    inputs : ndarray of float64, shape (X, d)
+        Points of the Fisher information.
+    mesh : ndarray of float64, shape (E, d)
+    test : tuple of ndarray, optional
+        Inputs (T, d) and targets (T, D).
+    tangents : bool
+        Whether tangent kernels are wanted.
+
+    Raises
+    ------
+    UsageError
+        A schedule that makes no sense.
+    """
+
+    def __init__(
+        self,
+        ensemble: TrainedEnsemble,
+        schedule: FlowSchedule,
+        inputs: FloatArray,
+        mesh: FloatArray,
+        test: tuple[FloatArray, FloatArray] | None = None,
+        tangents: bool = True,
+    ) -> None:
+        problem = ensemble.problem
+        _check(problem, schedule, inputs)
+        self.ensemble, self.schedule = ensemble, schedule
+        self.cutoffs = np.array(schedule.cutoffs, dtype=np.float64)
+        self._fisher = _marked(problem, schedule, inputs)
+        further = test or (inputs[:0], problem.targets[:0])
+        counts = (len(problem.inputs), len(further[0]), len(mesh))
+        self._shape = np.array([*counts, schedule.refills, schedule.anew], dtype=np.int64)
+        self._joint = problem.point_set(np.concatenate([problem.inputs, further[0], mesh]))
+        self._mesh = problem.point_set(mesh)
+        targets = [problem.targets, further[1], np.zeros((len(mesh), problem.network.outputs))]
+        self._targets = np.ascontiguousarray(np.concatenate(targets).T)
+        self._marks = _marks(problem, schedule, len(inputs))
+        self._pairs = len(mesh) * (len(mesh) + 1) // 2 if tangents else 0
+        sizes = [(self._fisher[0], False), (self._joint[0], False), (self._mesh[0], tangents)]
+        self._work = max(problem.work_size(header, kernels=kernels) for header, kernels in sizes)
+
+    def run(self, theta: FloatArray, first: int) -> Flowed:
+        """Return the flow of the members first, first + 1, ... whose weights are theta (members, size)."""
+        members, count = len(theta), len(self.cutoffs)
+        refills, points = self.schedule.refills, int(self._shape[2])
+        outputs = np.empty((members, refills, count, points))
+        errors = np.empty((members, refills, count, 2))
+        shares = np.empty((members, count + 1))
+        tangents = np.empty((members, count if self._pairs else 0, self._pairs))
+        sets = (self._fisher, self._joint, self._mesh, self._targets)
+        flow = (self._marks, self.cutoffs, self._shape)
+
+        def part(start: int, stop: int) -> None:
+            plan = np.zeros(training.WORK + 1, dtype=np.int64)
+            plan[training.KEY], plan[training.MEMBER] = self.ensemble.key, first + start
+            plan[training.WORK] = self._work
+            arrays = (theta, outputs, errors, shares, tangents)
+            given = (array[start:stop] for array in arrays)
+            renormalization.renormalize(self.ensemble.problem.arrays, sets, plan, flow, *given)
+
+        self.ensemble.threads.run(members, part)
+        return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents)
+
+    def information(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        """Return the information of the parameters of one network as weights and biases of every layer.
+
+        See `TrainingProblem.layers`; infinite for layers that are not chosen.
+        """
+        found = np.empty_like(theta)
+        work = np.zeros(self._work)
+        arrays = self.ensemble.problem.arrays
+        renormalization.information(arrays, self._fisher, self._marks, theta, work, found)
+        return self.ensemble.problem.layers(found)
+
+
+def _check(problem: TrainingProblem, schedule: FlowSchedule, inputs: FloatArray) -> None:
+    cutoffs = np.array(schedule.cutoffs, dtype=np.float64)
+    if not len(cutoffs) or np.isnan(cutoffs).any() or cutoffs[0] < 0.0 or (np.diff(cutoffs) <= 0.0).any():
+        raise UsageError(f"impossible cutoffs: got {schedule.cutoffs}; give increasing numbers from 0 on")
+    layers = range(1, problem.network.layers + 1)
+    if not schedule.layers or any(layer not in layers for layer in schedule.layers):
+        raise UsageError(f"no such layers: got {schedule.layers}; allowed: some of {list(layers)}")
+    if schedule.fill not in FILLS:
+        raise UsageError(f"unknown fill: got {schedule.fill!r}; use one of {', '.join(FILLS)}")
+    if not (schedule.noise_variance > 0.0 and np.isfinite(schedule.noise_variance)):
+        raise UsageError(f"impossible noise variance: got {schedule.noise_variance}; give one above 0")
+    if schedule.refills < 1 or len(inputs) < 1:
+        raise UsageError(
+            f"nothing to do: got {schedule.refills} refills, {len(inputs)} Fisher inputs; give 1 or more"
+        )
+
+
+def _marked(
+    problem: TrainingProblem, schedule: FlowSchedule, inputs: FloatArray
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return the set of the Fisher inputs, chosen layers marked in its header."""
+    header, data = problem.point_set(inputs)
+    for level in range(problem.network.layers):
+        header[5 + 6 * level + 5] = int(level + 1 in schedule.layers)
+    return header, data
+
+
+def _marks(problem: TrainingProblem, schedule: FlowSchedule, points: int) -> FloatArray:
+    """Return what the columns of the layers have in common; see `nnft._kernels.renormalization`."""
+    network, blocks = problem.network, []
+    for level, fan_in in enumerate(problem.fans):
+        stride = int(problem.header[5 + 6 * level + 3])
+        block = np.zeros((3, stride))
+        if level + 1 in schedule.layers:
+            weight = network.weight_variances[level] / fan_in
+            for part, variance, rate in (
+                (slice(0, fan_in), weight, schedule.weight_rates[level]),
+                (
+                    slice(fan_in, fan_in + problem.biased[level]),
+                    network.bias_variances[level],
+                    schedule.bias_rates[level],
+                ),
+            ):
+                widths = {"prior": variance**0.5, "zero": 0.0, "gaussian": schedule.width * rate**0.5}
+                values = (rate / (schedule.noise_variance * points), 1.0, widths[schedule.fill])
+                block[:, part] = np.array(values)[:, None]
+        blocks.append(block)
+    return np.ascontiguousarray(np.concatenate(blocks, axis=1))
