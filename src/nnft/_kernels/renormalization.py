@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnft._kernels.library import compiled, features_d, kernels_d, normals_d, outputs_d, squared_slopes_d
+from nnft._kernels.library import compiled, kernels_d, normals_d, outputs_d, readout_moves_d, squared_slopes_d
 from nnft._kernels.training import KEY, MEMBER, WORK
 from nnft._kernels.training_problem import GROUP, LAYER, NUMBERS, aligned
 
@@ -144,35 +144,25 @@ def readout_flow(
     """
     header, data = joint
     k = LAYER + NUMBERS * (header[0] - 1)
-    rows, columns, stride, offset = header[k], header[k + 2], header[k + 3], header[k + 4]
-    points, padded, n_cutoffs = header[1], header[2], cutoffs.shape[0]
-    base, values = np.empty((rows, points)), np.empty((rows, points))
-    evaluate(problem, joint, theta, work, base)
-    features = aligned(columns * padded + points * stride + (rows + 1) * padded)
-    features_d(
+    rows, stride, offset = header[k], header[k + 3], header[k + 4]
+    points, n_cutoffs, sets_of = header[1], cutoffs.shape[0], others.shape[0]
+    base, moved = np.empty((rows, points)), np.zeros((n_cutoffs, rows, points))
+    first, amounts = np.empty(rows * stride, dtype=np.int64), np.empty((sets_of, rows * stride))
+    for i in range(rows * stride):
+        first[i] = np.searchsorted(cutoffs, found[offset + i], side="right")
+        for c in range(sets_of):
+            amounts[c, i] = others[c, offset + i] - theta[offset + i]
+    sizes = np.array([n_cutoffs, sets_of > 1])
+    readout_moves_d(
         header.ctypes.data, problem[1].ctypes.data, data.ctypes.data, theta.ctypes.data, work.ctypes.data,
-        features.ctypes.data,
+        first.ctypes.data, amounts.ctypes.data, sizes.ctypes.data, base.ctypes.data, moved.ctypes.data,
     )  # fmt: skip
-    moved = np.zeros((n_cutoffs, rows, points))
-    single = others.shape[0] == 1
-    for i in range(rows):
-        for j in range(columns):
-            at = offset + i * stride + j
-            line = features[j * padded : j * padded + points]
-            first = np.searchsorted(cutoffs, found[at], side="right")
-            last = min(first + 1, n_cutoffs) if single else n_cutoffs
-            for c in range(first, last):
-                amount = others[0 if single else c, at] - theta[at]
-                place = moved[c, i]
-                for x in range(points):
-                    place[x] += amount * line[x]
+    values = np.empty((rows, points))
     for c in range(n_cutoffs):
-        if single and c > 0:
-            for i in range(rows):
-                for x in range(points):
-                    moved[c, i, x] += moved[c - 1, i, x]
         for i in range(rows):
             for x in range(points):
+                if sets_of == 1 and c > 0:
+                    moved[c, i, x] += moved[c - 1, i, x]
                 values[i, x] = base[i, x] + moved[c, i, x]
         record(values, targets, shape, header[4], outputs[c], errors[c])
 

@@ -59,6 +59,9 @@ typedef struct {
     /* diagonal of J^T J over points and outputs */
     void (*squared_slopes_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                              double *work, double *out);
+    void (*readout_moves_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                            double *work, const int64_t *first, const double *amounts, const int64_t *shape,
+                            double *base, double *moved);
     void (*outputs_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                       double *work, double *outputs);
     void (*kernels_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,

@@ -300,6 +300,39 @@ static void FN(nnft_outputs)(const int64_t *header, const double *parameters, co
         for (int64_t a = 0; a < t.points; a++) outputs[i * t.points + a] = (double)w.delta[0][i * t.padded + a];
 }
 
+/* What replacing numbers of the readout does to the outputs. base: outputs (D x P). A number (o, j) at place
+ * k = o * stride + j of the last layer is replaced from cutoff first[k] on (none if that is not below shape[0]):
+ * moved[c][o][p] (C x D x P) gets amounts[k] times the value below, at c = first[k] alone, or for shape[1] at every
+ * c from there on with amounts of its own (C x numbers of the layer). */
+static void FN(nnft_readout_moves)(const int64_t *header, const double *parameters, const REAL *set,
+                                   const REAL *weights, REAL *work, const int64_t *first, const REAL *amounts,
+                                   const int64_t *shape, REAL *base, REAL *moved)
+{
+    nnft_training t;
+    nnft_read_training(header, &t);
+    const nnft_training_layer *a = &t.layer[t.layers - 1];
+    const int64_t most = nnft_training_block(&t), numbers = a->rows * a->stride, count = shape[0];
+    FN(training_work) w = FN(training_parts)(&t, most, work);
+    for (int64_t block = 0; w.first < t.padded; block++, w.first += w.width) {
+        w.width = 8 * nnft_even_part(t.padded / 8, most / 8, block);
+        w.points = t.points - w.first < w.width ? t.points - w.first : w.width;
+        FN(forward)(&t, parameters, set, weights, &w, w.delta[0]);
+        const REAL *values = t.layers > 1 ? w.values[t.layers - 2] : set + w.first;
+        const int64_t row = t.layers > 1 ? w.width : t.padded;
+        for (int64_t o = 0; o < a->rows; o++) {
+            memcpy(base + o * t.points + w.first, w.delta[0] + o * w.width, (size_t)w.points * sizeof(REAL));
+            for (int64_t j = 0; j < a->columns; j++) {
+                const int64_t k = o * a->stride + j;
+                for (int64_t c = first[k]; c < count && (c == first[k] || shape[1]); c++) {
+                    const REAL amount = amounts[(shape[1] ? c * numbers : 0) + k], *line = values + j * row;
+                    REAL *out = moved + (c * a->rows + o) * t.points + w.first;
+                    for (int64_t p = 0; p < w.points; p++) out[p] += amount * line[p];
+                }
+            }
+        }
+    }
+}
+
 /* sum over rows of left[i][a] * left[i][b], pairs a <= b of points and some more, in `out` (P x P') */
 static const REAL *FN(point_products)(const nnft_training *t, int64_t rows, const REAL *left, REAL *out)
 {
