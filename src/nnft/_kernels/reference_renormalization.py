@@ -1,0 +1,56 @@
+"""Plain NumPy twins of the kernels that coarse-grain trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nnft._kernels.reference_training import TrainingLaw
+
+FloatArray = npt.NDArray[np.float64]
+
+_REFILL, _GROUP, _PADDING = 11, 16, 8
+
+
+def squared_slopes_reference(law: TrainingLaw, theta: FloatArray, points: FloatArray) -> FloatArray:
+    """Sum over points and outputs of squared derivatives of the outputs, flat."""
+    total = np.zeros_like(theta)
+    for point in points:
+        for output in range(law.network.outputs):
+            delta = np.zeros((law.network.outputs, 1))
+            delta[output] = 1.0
+            total += law.pull_back(theta, point[None, :], delta) ** 2
+    return total
+
+
+def replacement_reference(
+    law: TrainingLaw, layers: Sequence[int], deviations: FloatArray, member: int, group: int
+) -> FloatArray:
+    """What replaces the numbers of some layers, flat; zero elsewhere.
+
+    The normals of a layer are those of its rows as the kernels keep them, padding included.
+    """
+    parts = []
+    for layer, (rows, fan_in, biased) in enumerate(law.shapes, start=1):
+        columns = fan_in + biased
+        stride = -(-columns // _PADDING) * _PADDING
+        count = -(-rows * stride // _GROUP) * _GROUP
+        drawn = np.zeros((rows, columns))
+        if layer in layers:
+            normals = law.network.normals(member, _REFILL, layer, (group + 1) * count)[group * count :]
+            drawn = normals[: rows * stride].reshape(rows, stride)[:, :columns]
+        parts.append(drawn.ravel())
+    return deviations * np.concatenate(parts)
+
+
+def renormalized_reference(
+    information: FloatArray, theta: FloatArray, others: Sequence[FloatArray], cutoffs: FloatArray
+) -> FloatArray:
+    """Numbers at every cutoff, shape (C, numbers): those of `others` where the information is smaller."""
+    found = []
+    for position, cutoff in enumerate(cutoffs):
+        other = others[min(position, len(others) - 1)]
+        found.append(np.where(information < cutoff, other, theta))
+    return np.stack(found)
