@@ -20,7 +20,16 @@ from nnft.store.reader import StoredRun
 
 FloatArray = npt.NDArray[np.float64]
 
-BINNED = ("flow/sums", "observables", "kernel", "tangent", "equilibrium")
+BINNED = (
+    "flow/sums",
+    "observables",
+    "kernel",
+    "tangent",
+    "equilibrium",
+    "renormalization/flow/sums",
+    "renormalization/observables",
+    "renormalization/tangent",
+)
 """Where the second axis of every array is that of the bins."""
 
 
@@ -75,6 +84,10 @@ def _empty_engine(stored: StoredRun, spec: RunSpec, plan: RunPlan) -> TrainEngin
     engine.estimator.shift = np.array(stored.accumulators["field_shift"])
     if engine.flow is not None:
         engine.flow.shifts[:] = stored.training["flow/shift"]
+    if engine.renormalized is not None:
+        cutoffs = tuple(float(cutoff) for cutoff in stored.training["renormalization/cutoff"])
+        engine.renormalized.set_cutoffs(cutoffs)
+        engine.renormalized.flow.shifts[:] = stored.training["renormalization/flow/shift"]
     return engine
 
 
@@ -106,7 +119,7 @@ def _binned(engine: TrainEngine) -> Iterator[tuple[str, npt.NDArray[Any], int]]:
         if name == "count" or name.startswith("sums/"):
             yield f"/accumulators/{name}", array, 0
     for name, array in training_arrays(engine, final=False).items():
-        if name == "flow/count":
+        if name in ("flow/count", "renormalization/flow/count"):
             yield f"/training/{name}", array, 0
         elif name.startswith(BINNED):
             yield f"/training/{name}", array, 1

@@ -13,6 +13,7 @@ from nnft.pipeline.train_exact import ExactPosterior
 from nnft.pipeline.train_record import restore
 from nnft.pipeline.train_samples import SampleSums, network_numbers
 from nnft.pipeline.train_state import PILOT_NETWORKS, Progress, TrainingState
+from nnft.samplers.renormalized import joined
 from nnft.samplers.trained import Wave
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
@@ -21,6 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 
 TRACED_MEMBERS = 128
 STEPS_OF_A_RECORD = 4
+STEPS_OF_A_FLOW = 64
 REPLAYED_STEPS = 1 << 40
 
 
@@ -65,7 +67,7 @@ class TrainEngine(TrainingState):
         if self.wave is None:
             self._start_wave(self.networks_done, self._next_networks())
             return nothing
-        if not self._towards(steps):
+        if not self._towards(steps) or not self._renormalize(steps):
             return nothing
         return self._finish_wave()
 
@@ -85,7 +87,7 @@ class TrainEngine(TrainingState):
         if self.exact is not None:
             return first, self.exact.add(self, first, count)
         self._start_wave(first, count)
-        while not self._towards(REPLAYED_STEPS):
+        while not self._towards(REPLAYED_STEPS) or not self._renormalize(REPLAYED_STEPS):
             pass
         return self._finish_wave()
 
@@ -152,6 +154,22 @@ class TrainEngine(TrainingState):
         progress.drawn[progress.draws] = np.concatenate(parts, axis=1)
         progress.draws += 1
 
+    def _renormalize(self, steps: int) -> bool:
+        """Flow of some members of a wave that is trained; True once there is nothing left."""
+        if self.renormalized is None:
+            return True
+        (wave, progress), state = self.on_the_way, self.renormalized
+        theta = self.sampler.weights(wave)
+        if wave.first == 0 and not state.cutoffs:
+            state.find_cutoffs(theta[: PILOT_NETWORKS * self.members])
+            return False
+        done = sum(len(part.zeros) for part in progress.flowed)
+        stop = min(len(theta), done + max(1, steps // STEPS_OF_A_FLOW))
+        if stop > done:
+            part = state.renormalization.run(theta[done:stop], wave.first * self.members + done)
+            progress.flowed.append(part)
+        return stop == len(theta)
+
     def _finish_wave(self) -> tuple[int, FloatArray]:
         """Add the networks of the wave to the sums; those with a member that diverged are counted, not
         added.
@@ -168,6 +186,12 @@ class TrainEngine(TrainingState):
         if len(lost) and self.diverged["first"] < 0:
             self.diverged["first"] = wave.first * self.members + int(lost[0])
         sums.add()
+        if self.renormalized is not None:
+            flowed = joined(progress.flowed)
+            if wave.first == 0 and not self.replaying:
+                self.renormalized.set_shifts(flowed, sums.pilots(PILOT_NETWORKS))
+            size = self.plan.block_size
+            self.renormalized.add(flowed, wave.first, networks, sums.alive, size)
         self._trace(progress, networks * self.members)
         kept = sums.kept_outputs()
         first, self.networks_done = wave.first, wave.first + networks
@@ -202,6 +226,9 @@ class TrainEngine(TrainingState):
     def check_finite(self) -> None:
         """Raise NumericalError if any sum overflowed."""
         tables = dict(self.estimator.sums)
+        if self.renormalized is not None and self.renormalized.cutoffs:
+            sums = self.renormalized.flow.sums
+            tables |= {f"the flow over cutoffs, {name}": table for name, table in sums.items()}
         if self.flow is not None:
             tables |= {f"the flow, {name}": table for name, table in self.flow.sums.items()}
         for name, table in tables.items():

@@ -49,6 +49,9 @@ def training_arrays(engine: TrainingState, final: bool) -> dict[str, Any]:
             found |= engine.kernel.to_arrays("kernel") | engine.tangent.to_arrays("tangent")
         if final:
             found |= flow_estimates(engine)
+    if engine.renormalized is not None:
+        flow = engine.renormalized.to_arrays()
+        found |= {f"renormalization/{name}": array for name, array in flow.items()}
     if engine.traces:
         found |= _traces(engine)
     if engine.wave is not None and engine.progress is not None:
@@ -160,6 +163,11 @@ def restore(engine: TrainingState, stored: Mapping[str, Any]) -> None:
         name.removeprefix("equilibrium/"): arrays[name] for name in arrays if name.startswith("equilib")
     }
     engine.equilibrium = ObservableEstimator.from_arrays(equilibrium, engine.names.averaged)
+    if engine.renormalized is not None:
+        group = "renormalization/"
+        engine.renormalized.restore(
+            {name.removeprefix(group): arrays[name] for name in arrays if name.startswith(group)}
+        )
     try:
         engine.diverged = {name: int(arrays[f"diverged/{name}"]) for name in engine.diverged}
         if "adapted/smallest" in arrays:

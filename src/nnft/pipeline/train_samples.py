@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from nnft._kernels.accumulation import add_samples
 from nnft._kernels.training_steps import ACCEPTED, EXPONENTIAL, PROPOSED, SIZE
-from nnft.estimators.program import AccumulationProgram, build_program
+from nnft.pipeline.sample_adder import Adder
 from nnft.pipeline.train_names import ADJUSTED, TRACED_POINTS
 from nnft.pipeline.train_state import Progress, TrainingState
 from nnft.samplers.trained import Wave
@@ -73,14 +70,17 @@ class SampleSums:
         """Return the mean outputs of the first networks over their draws (P,), and at the snapshots (S,
         P).
         """
-        points = self._engine.plan.points
-        chosen = np.flatnonzero(self.alive)
-        members = self._members(chosen[chosen < networks])
+        points, members = self._engine.plan.points, self.pilots(networks)
         if len(members) == 0:
             return np.zeros(points), np.zeros((len(self._progress.seen), points))
         drawn = self._progress.drawn[:, members, :points].mean(axis=(0, 1))
         seen = self._progress.seen[:, members, :points].mean(axis=1)
         return drawn, seen
+
+    def pilots(self, networks: int) -> IntArray:
+        """Return the members of those of the first networks that did not diverge."""
+        chosen = np.flatnonzero(self.alive)
+        return self._members(chosen[chosen < networks])
 
     def leave_out_pilots(self) -> int:
         """Leave networks out that the ensemble does not have; returns the number of the others.
@@ -173,44 +173,3 @@ class SampleSums:
         outputs = last[:count, last.shape[1] - numbers - points : last.shape[1] - numbers].copy()
         outputs[~self.alive[:count]] = np.nan
         return outputs[:, None, :]
-
-
-class Adder:
-    """An accumulation program with flat sums of its own, put back by `finish`."""
-
-    def __init__(self, layout: Any, shift: FloatArray, sums: dict[str, FloatArray], bins: int) -> None:
-        program: AccumulationProgram = build_program(layout)
-        self._sums, self._bins, self._layout = sums, bins, layout
-        self._slots = program.n_slots
-        points, pairs = layout.n_points, layout.n_pairs
-        bases = [
-            (program.base_slots[name], 0, points) for name in ("fields", "mean") if name in program.base_slots
-        ]
-        if "covariance" in program.base_slots:
-            bases.append((program.base_slots["covariance"], points, pairs))
-        width = points + (pairs if len(bases) > 1 else 0)
-        shifts = np.zeros(width)
-        shifts[:points] = shift
-        self._program = (program.stages, program.index, np.array(bases, dtype=np.int64), shifts)
-        self._flat = np.zeros(bins * layout.n_sums)
-        for name in layout.sizes:
-            self._table(name)[:] = sums[name]
-
-    def _table(self, name: str) -> FloatArray:
-        place = self._layout.slices[name]
-        table: FloatArray = self._flat[self._bins * place.start : self._bins * place.stop].reshape(
-            self._bins, -1
-        )
-        return table
-
-    def add(self, values: FloatArray, rows: IntArray, bin_index: int) -> None:
-        """Add some rows of values to a bin."""
-        add_samples(
-            np.ascontiguousarray(values), rows.astype(np.int64), bin_index, self._bins, self._slots,
-            self._program, self._flat,
-        )  # fmt: skip
-
-    def finish(self) -> None:
-        """Put the sums back."""
-        for name in self._layout.sizes:
-            self._sums[name][:] = self._table(name)

@@ -4,7 +4,7 @@ way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.layout import SumLayout, sum_layout
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
+from nnft.pipeline.flow_state import FlowState
 from nnft.pipeline.memory import available_bytes, require_members
 from nnft.pipeline.train_names import SAMPLERS, observable_names
 from nnft.pipeline.train_setup import make_ensemble, resolved
+from nnft.samplers.renormalized import Flowed
 from nnft.samplers.trained import TrainedEnsemble, Wave
 from nnft.spec.plan import FEWEST_IN_WAVE, MOST_IN_WAVE, WAVE_MEMORY, RunPlan
 from nnft.spec.run import RunSpec
@@ -36,12 +38,15 @@ class Progress:
         Snapshots and draws done.
     seen : ndarray of float64, shape (snapshots, members, numbers)
     drawn : ndarray of float64, shape (draws, members, numbers)
+    flowed : list of Flowed
+        Flows of the first members, one part after the other; in no file.
     """
 
     seen: FloatArray
     drawn: FloatArray
     moments: int = 0
     draws: int = 0
+    flowed: list[Flowed] = field(default_factory=list)
 
 
 class TrainingState:
@@ -62,6 +67,8 @@ class TrainingState:
         Of the networks that are done, at the end of the training or over its draws.
     flow : FlowEstimator or None
         The same at every snapshot.
+    renormalized : FlowState or None
+        The same at every cutoff of a flow.
     adapted : dict of str to float
         Smallest and largest step of the chains that are done, where each has found its own.
     networks_done : int
@@ -95,6 +102,12 @@ class TrainingState:
             )
             self.observables = ObservableEstimator(self.names.moving, plan.bins, snapshots)
             self.kernel, self.tangent = (MatrixFlow(plan.bins, snapshots, pairs) for _ in range(2))
+        self.renormalized: FlowState | None = None
+        if spec.flow_resolution is not None and self.ensemble is not None:
+            layout = self._layout("trained")
+            self.renormalized = FlowState(
+                spec, spec.flow_resolution, self.ensemble, layout, plan.bins, self.members
+            )
         self.equilibrium = ObservableEstimator(self.names.averaged, plan.bins, 1)
         self.traces: list[FloatArray] = []
         self.diverged = {"members": 0, "networks": 0, "first": -1}
@@ -171,7 +184,8 @@ class TrainingState:
         numbers += self.training.train_points**2 if ensemble.dual else 0
         drawn = self.drawn_size() + len(self.names.traced)
         recorded = len(self.draw_steps) * drawn + self.training.snapshot_count * self.seen_size()
-        return 8 * self.members * (numbers + recorded)
+        flow = 0 if self.renormalized is None else self.renormalized.member_bytes()
+        return self.members * (8 * (numbers + recorded) + flow)
 
     def drawn_size(self) -> int:
         """Return the numbers recorded of a member at a draw: values, outputs of traces, scalars."""

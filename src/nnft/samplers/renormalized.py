@@ -7,7 +7,7 @@ Bayesian renormalization (Berman, Klinger, Stapleton, *Mach. Learn.: Sci. Techno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,12 @@ class Flowed:
     shares: FloatArray
     zeros: FloatArray
     tangents: FloatArray
+
+
+def joined(parts: Sequence[Flowed]) -> Flowed:
+    """Return the flow of the members of all parts, in their order."""
+    names = [field.name for field in fields(Flowed)]
+    return Flowed(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 class Renormalization:

@@ -109,8 +109,8 @@ class FlowSpec(Table):
                     advice = "give every layer once, in increasing order"
                     raise mistake("layers out of order", advice, f"{layer} after {before}", "layers")
         if isinstance(self.cutoffs, tuple):
-            for position, (before, cutoff) in enumerate(itertools.pairwise(self.cutoffs), start=1):
-                if cutoff <= before:
+            for position, (last, cutoff) in enumerate(itertools.pairwise(self.cutoffs), start=1):
+                if cutoff <= last:
                     key = f"cutoffs[{position}]"
                     raise mistake(
                         "list not increasing", "give every one once, ascending", repr(cutoff), key

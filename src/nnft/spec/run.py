@@ -18,6 +18,8 @@ from nnft.spec.dataset import Dataset, load_dataset
 from nnft.spec.deformation import DeformationSpec, Interaction
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.fields import Integer, Table
+from nnft.spec.flow import FlowSpec
+from nnft.spec.flow_resolution import FlowResolution, check_flow, flow_values, resolve_flow
 from nnft.spec.inputs import InputsSpec
 from nnft.spec.mesh import Mesh, make_mesh, resolve_mesh
 from nnft.spec.network import NetworkSpec
@@ -46,6 +48,7 @@ class RunSpec(Table):
     inputs : InputsSpec
     ensemble : EnsembleSpec
     training : TrainingSpec or None
+    flow : FlowSpec or None
     estimate : EstimateSpec
         With a training `layers` is false: the metrics of hidden layers are not estimated.
     deformation : DeformationSpec or None
@@ -57,6 +60,7 @@ class RunSpec(Table):
     inputs: InputsSpec = Field(description="a table [inputs]")
     ensemble: EnsembleSpec = Field(description="a table [ensemble]")
     training: TrainingSpec | None = Field(None, description="a table [training]")
+    flow: FlowSpec | None = Field(None, description="a table [flow]")
     estimate: EstimateSpec = Field(default_factory=EstimateSpec, description="a table [estimate]")
     deformation: DeformationSpec | None = Field(None, description="a table [deformation]")
     store: StoreSpec = Field(default_factory=StoreSpec, description="a table [store]")
@@ -80,6 +84,14 @@ class RunSpec(Table):
         network, ensemble = info.data.get("network"), info.data.get("ensemble")
         if value is not None and network is not None and ensemble is not None:
             check_training(value, network, ensemble)
+        return value
+
+    @field_validator("flow")
+    @classmethod
+    def _fits_trained_networks(cls, value: FlowSpec | None, info: ValidationInfo) -> FlowSpec | None:
+        network = info.data.get("network")
+        if value is not None and network is not None and "training" in info.data:
+            check_flow(value, info.data["training"], network)
         return value
 
     @field_validator("estimate")
@@ -212,9 +224,10 @@ class RunSpec(Table):
 
     def without_training(self) -> Self:
         """Return the same specification without its table [training]: the networks at the start."""
-        spec = self.model_copy(update={"training": None})
+        spec = self.model_copy(update={"training": None, "flow": None})
         spec._folder, spec._read_dataset, spec._mesh = self._folder, self._read_dataset, self._mesh
-        spec.__dict__.pop("resolution", None)
+        for name in ("resolution", "flow_resolution"):
+            spec.__dict__.pop(name, None)
         return spec
 
     def __eq__(self, other: object) -> bool:
@@ -265,6 +278,14 @@ class RunSpec(Table):
         self.interaction()
         return resolve(self.network, self.ensemble, self.estimate, points, dimension, self.deformation)
 
+    @cached_property
+    def flow_resolution(self) -> FlowResolution | None:
+        """The flow with nothing left to decide, or None if there is none."""
+        training = self.resolution.training
+        if self.flow is None or training is None:
+            return None
+        return resolve_flow(self.flow, training, self.network, self.dataset())
+
     def interaction(self) -> Interaction | None:
         """Return the potential of the deformation on the input points, or None if there is none.
 
@@ -299,7 +320,8 @@ class RunSpec(Table):
             estimate = estimate.model_copy(update={"bins": bins})
         ensemble = self.ensemble.model_copy(update=changes)
         spec = self.model_copy(update={"ensemble": ensemble, "estimate": estimate})
-        spec.__dict__.pop("resolution", None)
+        for name in ("resolution", "flow_resolution"):
+            spec.__dict__.pop(name, None)
         return spec
 
     def determining(self) -> dict[str, object]:
@@ -308,6 +330,8 @@ class RunSpec(Table):
         values = run_values(self.network, self.ensemble, self.estimate, self.store, resolution, mesh)
         if resolution.training is not None:
             values |= training_values(resolution.training, self.dataset())
+        if self.flow_resolution is not None:
+            values |= flow_values(self.flow_resolution)
         interaction = self.interaction()
         if interaction is not None:  # a card without one keeps the digest that it always had
             values |= deformation_values(interaction, resolution.readouts)
@@ -357,6 +381,8 @@ class RunSpec(Table):
         }
         if self.training is not None:
             card["training"] = training_table(self.training, self.dataset())
+        if self.flow is not None:
+            card["flow"] = self.flow.model_dump(exclude_none=True)
         interaction = self.interaction()
         if self.deformation is not None and interaction is not None:
             decided = {"cell": interaction.cell, "readouts": resolution.readouts}

@@ -31,6 +31,7 @@ class Stream(IntEnum):
     TEACHER = 3
     NOISE = 4
     SPLIT = 5
+    FISHER = 6
 
 
 def random_stream(seed: int, stream: Stream) -> np.random.Generator:

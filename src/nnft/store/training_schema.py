@@ -4,6 +4,8 @@ way.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nnft.store.schema_entry import SchemaEntry, array, attribute, axis, group
 
 _DATA = (
@@ -161,6 +163,55 @@ _FLOW = (
     ),
 )
 
+_RENORMALIZATION = (
+    group(
+        "/training/renormalization",
+        "flow over cutoffs",
+        "networks below whose cutoff parameters are replaced",
+        required=False,
+    ),
+    axis("/training/renormalization/level", "cutoff", "cutoffs, ascending"),
+    axis("/training/renormalization/error", "error", "training, test"),
+    axis("/training/renormalization/network", "network", "networks in the order of their index"),
+    axis("/training/renormalization/sum", "sum", "sum, sum of squares, networks"),
+    array(
+        "/training/renormalization/cutoff",
+        "float64",
+        "level",
+        "cutoff",
+        "parameters whose information is smaller are replaced",
+    ),
+    array(
+        "/training/renormalization/silent",
+        "float64",
+        "sum",
+        "silent parameters",
+        "sum over networks of the share of parameters of no information, of its square, networks",
+    ),
+    array(
+        "/training/renormalization/losses",
+        "float64",
+        "network level error",
+        "losses",
+        "mean squared errors of the first networks at every cutoff; NaN for a network that diverged",
+        required=False,
+    ),
+)
+"""What a flow over cutoffs adds; its sums are those of a training, a cutoff in place of a snapshot."""
+
+
+def _below_cutoffs(entries: tuple[SchemaEntry, ...]) -> tuple[SchemaEntry, ...]:
+    """Entries of sums along a training as those of a flow over cutoffs."""
+    kept = ("flow", "observables", "tangent")
+    found = []
+    for entry in entries:
+        part = entry.path.removeprefix("/training/")
+        if part.split("/")[0].partition("@")[0] in kept:
+            dims = tuple("level" if dim == "snapshot" else dim for dim in entry.dims)
+            found.append(replace(entry, path=f"/training/renormalization/{part}", dims=dims))
+    return tuple(found)
+
+
 _CHAINS = (
     group(
         "/training/equilibrium",
@@ -272,7 +323,9 @@ _WAVE = (
     ),
 )
 
-TRAINING_SCHEMA: tuple[SchemaEntry, ...] = _DATA + _FLOW + _CHAINS + _WAVE
+TRAINING_SCHEMA: tuple[SchemaEntry, ...] = (
+    _DATA + _FLOW + _RENORMALIZATION + _below_cutoffs(_FLOW) + _CHAINS + _WAVE
+)
 
 TRAINING_RESULTS = tuple(
     f"/training/{part}"
@@ -283,6 +336,7 @@ TRAINING_RESULTS = tuple(
         "observables",
         "kernel",
         "tangent",
+        "renormalization",
         "equilibrium",
         "traces",
         "diverged",
