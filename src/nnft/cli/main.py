@@ -20,6 +20,7 @@ from nnft.errors import NnftError, StoppedEarly, shorten
 COMMANDS = {
     "sample": ("sampling", "Sample an ensemble of networks into a result file."),
     "train": ("training", "Train an ensemble of networks into a result file."),
+    "flow": ("flows", "Follow trained networks over cutoffs of their information."),
     "diagnose": ("training", "Say whether chains are in equilibrium."),
     "compare": ("training", "Set theory beside the numbers of a run."),
     "plot": ("pictures", "Draw a trained run: loss, predictor, chains, flows."),

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from nnft._kernels import conditioning
 from nnft.errors import NumericalError
-from nnft.pipeline.train_samples import Adder
+from nnft.pipeline.sample_adder import Adder
 from nnft.pipeline.train_state import TrainingState
 from nnft.samplers.initial import InitialEnsemble
 from nnft.spec.plan import RunPlan

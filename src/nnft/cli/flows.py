@@ -1,0 +1,110 @@
+"""``nnft flow``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from nnft.cli.command import StrictCommand
+from nnft.cli.run_options import duration
+from nnft.errors import UsageError
+
+KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", "fisher_seed", "refills")
+
+
+@click.command(cls=StrictCommand)
+@click.argument("run", type=click.Path())
+@click.option("--cutoffs", help="log:1e-4:1e5:25, linear:0:1:11, quantiles:20, or numbers with commas.")
+@click.option("-o", "--output", type=click.Path(), help="Result file of the flow (HDF5).")
+@click.option("--layers", help="readout (default), all, or numbers with commas.")
+@click.option("--fill", type=click.Choice(["prior", "zero", "gaussian"]), help="What replaces parameters.")
+@click.option("--width", type=float, help="Standard deviation of the fill gaussian.")
+@click.option("--noise-variance", type=float, help="Of the likelihood; default: the ridge of the training.")
+@click.option("--points", type=click.Choice(["training", "fresh"]), help="Inputs of the information.")
+@click.option("--fisher-points", type=int, help="How many of them.")
+@click.option("--fisher-seed", type=int, help="Seed of fresh ones.")
+@click.option("--refills", type=int, help="Replacements of each network.")
+@click.option("--fresh", is_flag=True, help="New replacements at every cutoff, not a nested flow.")
+@click.option("--point", type=int, default=0, help="Mesh point whose mean and cumulants are printed.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing result file.")
+@click.option("--resume", is_flag=True, help="Go on with an existing result file.")
+@click.option("--threads", type=int, help="Threads; default: all that were granted.")
+@click.option("--max-time", type=duration, help="Commit and end after this time; exit code 75.")
+@click.option("--break-lock", is_flag=True, help="Take over the lock of a run on another host.")
+@click.option("--quiet", is_flag=True, help="No progress and no table.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> None:
+    """Follow the trained networks of RUN over cutoffs of their information (Bayesian renormalization).
+
+    Parameters whose Fisher information lies below a cutoff are replaced. The networks are trained again, the
+    same bits. Without --cutoffs: print the flow that RUN holds. Exit codes as for nnft train.
+    """
+    point, quiet, as_json = (options.pop(name) for name in ("point", "quiet", "as_json"))
+    table = {name: options.pop(name) for name in KEYS}
+    table = {name: value for name, value in table.items() if value is not None}
+    fresh = options.pop("fresh")
+    if cutoffs is None:
+        _refuse_options(output, table, fresh)
+        from nnft.pipeline.flow_run import flow_of_file
+
+        _show(flow_of_file(run, point), as_json, False)
+        return
+    if output is None:
+        raise UsageError("missing option -o: got --cutoffs alone; name the result file of the flow")
+    table |= {"cutoffs": _numbers(cutoffs), "anew": fresh}
+    if "layers" in table and table["layers"] not in ("readout", "all"):
+        table["layers"] = _numbers(table["layers"])
+    _follow(run, output, table, point, quiet, as_json, options)
+
+
+def _refuse_options(output: str | None, table: dict[str, Any], fresh: bool) -> None:
+    given = ["-o"] * (output is not None) + [f"--{name.replace('_', '-')}" for name in table]
+    given += ["--fresh"] * fresh
+    if given:
+        raise UsageError(f"missing option --cutoffs: got {given[0]} without it; say where to cut")
+
+
+def _follow(
+    run: str, output: str, table: dict[str, Any], point: int, quiet: bool, as_json: bool, options: Any
+) -> None:
+    from nnft.pipeline.machine import check_thread_variables
+    from nnft.pipeline.stop import StopFlag, signals_to
+
+    check_thread_variables()
+    flag = StopFlag()
+    options["max_seconds"] = options.pop("max_time")
+    with signals_to(flag):
+        from nnft.pipeline.flow_run import flow_of_run, printed_flow
+
+        followed = flow_of_run(
+            run,
+            output,
+            table,
+            **options,
+            progress=not quiet,
+            stop=flag,
+            command=shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode(),
+            tell=lambda remark: click.echo(f"nnft: {remark}", err=True),
+        )
+        with followed:
+            _show(printed_flow(followed, point), as_json, quiet)
+
+
+def _show(found: Any, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found.record, indent=2))
+    elif not quiet:
+        click.echo(found.text)
+
+
+def _numbers(text: str) -> Any:
+    """Numbers with commas as a list; anything else as it is, for the card to judge."""
+    parts = text.split(",")
+    try:
+        return [float(part) for part in parts]
+    except ValueError:
+        return text

@@ -1,0 +1,112 @@
+"""From a run of trained networks to their flow over cutoffs: they are trained again, to the same bits."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnft.analysis.flow_table import flow_numbers, flow_text
+from nnft.analysis.renormalized_run import RenormalizedRun
+from nnft.analysis.run import Run, open_run
+from nnft.errors import DataFileError, UsageError, shorten
+from nnft.pipeline.action_output import Printed
+from nnft.pipeline.target import stored_dataset
+from nnft.pipeline.train import train
+from nnft.spec.run import RunSpec
+
+
+def flow_of_run(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], flow: Mapping[str, Any], **options: Any
+) -> Run:
+    """Follow the networks of a trained run over cutoffs, into a result file of its own.
+
+    A run file holds no weights. Its networks are trained again by its card, its data and its seed, which must
+    give the sums of the file to the bit.
+
+    Parameters
+    ----------
+    source : str or path
+        Run of ``nnft train``, complete.
+    output : str or path
+    flow : mapping
+        Keys of the table [flow].
+    options
+        Further arguments of `nnft.train`.
+
+    Raises
+    ------
+    UsageError
+        The run is not one of trained networks, or not complete.
+    CardError
+        The table does not fit the networks.
+    DataFileError
+        The networks that were trained again are others than those of the file.
+    """
+    with open_run(source) as run:
+        name = shorten(run.path.name)
+        if run.training is None:
+            raise UsageError(
+                f"no training in {name}: got a run of random networks; give one of nnft train"
+            )
+        if not run.complete:
+            raise UsageError(f"run not complete in {name}: finish it with nnft train --resume")
+        if Path(output).absolute() == run.path.absolute():
+            raise UsageError(f"flow into its own source: got {name} twice; give another file with -o")
+        spec = flow_spec(run, flow)
+        wanted = {key: np.asarray(table) for key, table in run.stored.accumulators.items()}
+    followed = train(spec, output, **options)
+    for key, table in wanted.items():
+        if not np.array_equal(table, followed.stored.accumulators[key], equal_nan=True):
+            followed.close()
+            raise DataFileError(
+                f"networks of the flow differ from those of {name} in /accumulators/{key}: they were trained "
+                "on another machine or build; train them here again"
+            )
+    return followed
+
+
+def flow_spec(run: Run, flow: Mapping[str, Any]) -> RunSpec:
+    """Return the specification of a trained run with a table [flow].
+
+    Raises
+    ------
+    CardError
+        The table does not fit the networks.
+    """
+    stored = run.stored
+    text = _with_flow(stored.config["resolved"], flow)
+    data = stored_dataset(stored.training, str(stored.attributes.get("/training@data_source", "")))
+    return RunSpec.from_text(text, points=stored.points, dataset=data, name="the options")
+
+
+def _with_flow(card: str, flow: Mapping[str, Any]) -> str:
+    """Text of a card with a table [flow] in place of the one that it may have."""
+    from nnft.spec.toml_text import toml_text
+
+    tables = {key: value for key, value in tomllib.loads(card).items() if key != "flow"}
+    return toml_text(tables | {"flow": dict(flow)})
+
+
+def flow_of_file(path: str | os.PathLike[str], point: int = 0) -> Printed:
+    """Return the table of the flow that a file holds.
+
+    Raises
+    ------
+    UsageError
+        There is no flow in it, or no such point.
+    """
+    with open_run(path) as run:
+        return printed_flow(run, point)
+
+
+def printed_flow(run: Run, point: int = 0) -> Printed:
+    """Return the table of the flow of an open run; see `flow_of_file`."""
+    if not 0 <= point < len(run.points):
+        raise UsageError(f"no such point: got {point}; allowed: 0 to {len(run.points) - 1}")
+    numbers = flow_numbers(RenormalizedRun(run), point)
+    return Printed(numbers, flow_text(numbers))
