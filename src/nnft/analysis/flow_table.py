@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnft.analysis.flow_scales import critical_scales, scale_lines
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.errors import NumericalError
 from nnft.estimators.notation import number_with_error
@@ -35,7 +36,7 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
     """
     rows = []
     for position, cutoff in enumerate(flow.cutoffs):
-        row: dict[str, Any] = {"cutoff": float(cutoff)}
+        row: dict[str, Any] = {"cutoff": float(cutoff) if np.isfinite(cutoff) else "inf"}
         for name in flow.observables.names:
             found = flow.observables.result(name)
             row[name] = {"value": _plain(found.mean[position]), "stderr": _plain(found.stderr[position])}
@@ -54,6 +55,7 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
         "silent_share": {"value": _plain(share), "stderr": _plain(error)},
         "point": point,
         "rows": rows,
+        "critical_scales": critical_scales(flow),
     }
 
 
@@ -101,6 +103,10 @@ def flow_text(numbers: dict[str, Any]) -> str:
         "sloppy_share": "sloppy",
         "train_error": "train error",
         "test_error": "test error",
+        "expected_train": "expected",
+        "pull_train": "pull",
+        "expected_test": "expected test",
+        "pull_test": "pull",
         "test_median": "median",
         "extreme": "extreme",
         "mean": f"mean f({numbers['point']})",
@@ -108,13 +114,22 @@ def flow_text(numbers: dict[str, Any]) -> str:
         "connected_4": "G4",
     }
     rows = numbers["rows"]
-    shown = [name for name in names if any(_text(row.get(name)) for row in rows)]
+    shown = [name for name in names if any(_text(name, row.get(name)) for row in rows)]
     table = [["cutoff", *(names[name] for name in shown)]]
-    table += [[f"{row['cutoff']:.4g}", *(_text(row.get(name)) for name in shown)] for row in rows]
+    table += [[_number(row["cutoff"]), *(_text(name, row.get(name)) for name in shown)] for row in rows]
     widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
     body = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
     foot = ["", "value(error in the last digits); median over networks; extreme: networks above ten medians"]
-    return "\n".join([*head, *body, *foot])
+    if any("expected_train" in row for row in rows):
+        count = numbers["expected_networks"]
+        foot.append(
+            f"expected: exact given the features of {count} networks; pull: measured minus expected over them"
+        )
+    return "\n".join([*head, *body, *foot, *scale_lines(numbers["critical_scales"])])
+
+
+def _number(cutoff: float | str) -> str:
+    return cutoff if isinstance(cutoff, str) else f"{cutoff:.4g}"
 
 
 def _layers(layers: Any) -> str:
@@ -123,12 +138,12 @@ def _layers(layers: Any) -> str:
     return "layers " + ", ".join(map(str, layers))
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, dict):
         return "" if value["value"] is None else _cell(value)
-    return f"{value:.4g}"
+    return f"{value:+.1f}" if name.startswith("pull") else f"{value:.4g}"
 
 
 def _cell(number: dict[str, Any]) -> str:

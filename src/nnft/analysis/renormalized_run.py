@@ -79,14 +79,18 @@ class RenormalizedRun:
         return MatrixFlow.from_arrays(self._arrays, "tangent") if "tangent/sums" in self._arrays else None
 
     @cached_property
-    def losses(self) -> FloatArray:
+    def kept_losses(self) -> FloatArray:
         """Training and test errors of the first networks at every cutoff, shape (networks, C, 2).
 
-        Networks that diverged are left out; the test error is NaN without test points.
+        NaN for a network that diverged; the test error is NaN without test points.
         """
-        kept = np.asarray(self._arrays["losses"], dtype=np.float64)
-        alive = ~np.isnan(kept[:, :, 0]).any(axis=1)
-        return kept[alive]
+        return np.asarray(self._arrays["losses"], dtype=np.float64)
+
+    @cached_property
+    def losses(self) -> FloatArray:
+        """The same without the networks that diverged."""
+        alive = ~np.isnan(self.kept_losses[:, :, 0]).any(axis=1)
+        return self.kept_losses[alive]
 
     @property
     def silent_share(self) -> tuple[float, float]:

@@ -30,6 +30,10 @@ KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", 
 @click.option("--refills", type=int, help="Replacements of each network.")
 @click.option("--fresh", is_flag=True, help="New replacements at every cutoff, not a nested flow.")
 @click.option("--point", type=int, default=0, help="Mesh point whose mean and cumulants are printed.")
+@click.option(
+    "--theory", type=int, default=0, metavar="N", help="Expected losses of the first N networks, exact."
+)
+@click.option("--plot", type=click.Path(), help="Picture of errors over cutoffs (svg, pdf, png).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing result file.")
 @click.option("--resume", is_flag=True, help="Go on with an existing result file.")
 @click.option("--threads", type=int, help="Threads; default: all that were granted.")
@@ -43,22 +47,25 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     Parameters whose Fisher information lies below a cutoff are replaced. The networks are trained again, the
     same bits. Without --cutoffs: print the flow that RUN holds. Exit codes as for nnft train.
     """
-    point, quiet, as_json = (options.pop(name) for name in ("point", "quiet", "as_json"))
+    quiet, as_json = (options.pop(name) for name in ("quiet", "as_json"))
+    shown = {name: options.pop(name) for name in ("point", "theory", "plot")}
     table = {name: options.pop(name) for name in KEYS}
     table = {name: value for name, value in table.items() if value is not None}
     fresh = options.pop("fresh")
+    from nnft.pipeline.flow_run import flow_of_file
+
     if cutoffs is None:
         _refuse_options(output, table, fresh)
-        from nnft.pipeline.flow_run import flow_of_file
-
-        _show(flow_of_file(run, point), as_json, False)
+        _show(flow_of_file(run, **shown), as_json)
         return
     if output is None:
         raise UsageError("missing option -o: got --cutoffs alone; name the result file of the flow")
     table |= {"cutoffs": _numbers(cutoffs), "anew": fresh}
     if "layers" in table and table["layers"] not in ("readout", "all"):
         table["layers"] = _numbers(table["layers"])
-    _follow(run, output, table, point, quiet, as_json, options)
+    _follow(run, output, table, quiet, options)
+    if not quiet:
+        _show(flow_of_file(output, **shown), as_json)
 
 
 def _refuse_options(output: str | None, table: dict[str, Any], fresh: bool) -> None:
@@ -69,7 +76,7 @@ def _refuse_options(output: str | None, table: dict[str, Any], fresh: bool) -> N
 
 
 def _follow(
-    run: str, output: str, table: dict[str, Any], point: int, quiet: bool, as_json: bool, options: Any
+    run: str, output: str, table: dict[str, Any], quiet: bool, options: dict[str, Any]
 ) -> None:
     from nnft.pipeline.machine import check_thread_variables
     from nnft.pipeline.stop import StopFlag, signals_to
@@ -78,9 +85,9 @@ def _follow(
     flag = StopFlag()
     options["max_seconds"] = options.pop("max_time")
     with signals_to(flag):
-        from nnft.pipeline.flow_run import flow_of_run, printed_flow
+        from nnft.pipeline.flow_run import flow_of_run
 
-        followed = flow_of_run(
+        flow_of_run(
             run,
             output,
             table,
@@ -89,16 +96,11 @@ def _follow(
             stop=flag,
             command=shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode(),
             tell=lambda remark: click.echo(f"nnft: {remark}", err=True),
-        )
-        with followed:
-            _show(printed_flow(followed, point), as_json, quiet)
+        ).close()
 
 
-def _show(found: Any, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(found.record, indent=2))
-    elif not quiet:
-        click.echo(found.text)
+def _show(found: Any, as_json: bool) -> None:
+    click.echo(json.dumps(found.record, indent=2) if as_json else found.text)
 
 
 def _numbers(text: str) -> Any:

@@ -15,6 +15,7 @@ from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.run import Run, open_run
 from nnft.errors import DataFileError, UsageError, shorten
 from nnft.pipeline.action_output import Printed
+from nnft.pipeline.flow_expectation import expected_losses
 from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train import train
 from nnft.spec.run import RunSpec
@@ -92,21 +93,49 @@ def _with_flow(card: str, flow: Mapping[str, Any]) -> str:
     return toml_text(tables | {"flow": dict(flow)})
 
 
-def flow_of_file(path: str | os.PathLike[str], point: int = 0) -> Printed:
+def flow_of_file(
+    path: str | os.PathLike[str],
+    point: int = 0,
+    theory: int = 0,
+    plot: str | os.PathLike[str] | None = None,
+) -> Printed:
     """Return the table of the flow that a file holds.
+
+    Parameters
+    ----------
+    path : str or path
+    point : int
+        Mesh point whose mean and cumulants are shown.
+    theory : int
+        Networks whose expected losses are worked out.
+    plot : str or path, optional
+        Picture of errors and shares over the cutoffs.
 
     Raises
     ------
     UsageError
         There is no flow in it, or no such point.
     """
+    if plot is not None:
+        from nnft.plots.files import check_picture
+
+        check_picture(plot)
     with open_run(path) as run:
-        return printed_flow(run, point)
+        return _printed(run, point, theory, plot)
 
 
-def printed_flow(run: Run, point: int = 0) -> Printed:
-    """Return the table of the flow of an open run; see `flow_of_file`."""
+def _printed(run: Run, point: int, theory: int, plot: str | os.PathLike[str] | None) -> Printed:
     if not 0 <= point < len(run.points):
         raise UsageError(f"no such point: got {point}; allowed: 0 to {len(run.points) - 1}")
-    numbers = flow_numbers(RenormalizedRun(run), point)
+    flow = RenormalizedRun(run)
+    numbers = flow_numbers(flow, point)
+    if theory:
+        found = expected_losses(flow, theory)
+        numbers["expected_networks"] = found.networks
+        for row, expected in zip(numbers["rows"], found.rows(), strict=True):
+            row.update(expected)
+    if plot is not None:
+        from nnft.plots.cutoffs import draw_cutoffs
+
+        draw_cutoffs(numbers, flow.losses, plot)
     return Printed(numbers, flow_text(numbers))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from nnft.samplers.renormalized import FlowSchedule, Renormalization
 from nnft.samplers.trained import TrainedEnsemble
 from nnft.spec.data_scaling import scaled_inputs
+from nnft.spec.flow import with_ends
 from nnft.spec.flow_resolution import FlowResolution
 from nnft.spec.run import RunSpec
 from nnft.spec.teachers import Stream, draw_inputs
@@ -62,7 +63,7 @@ def quantile_cutoffs(renormalization: Renormalization, theta: FloatArray, count:
     ----------
     theta : ndarray of float64, shape (members, size)
     count : int
-        Number of cutoffs; the shares below them are k / (count + 1).
+        Number of cutoffs between 0 and infinity; the shares below them are k / (count + 1).
     """
     found = []
     for row in theta:
@@ -70,7 +71,7 @@ def quantile_cutoffs(renormalization: Renormalization, theta: FloatArray, count:
             found += [array[np.isfinite(array) & (array > 0.0)].ravel() for array in part]
     values = np.concatenate(found)
     if not len(values):
-        return (1.0,)
+        return with_ends(())
     shares = np.arange(1, count + 1) / (count + 1)
     rounded = {float(f"{value:.6g}") for value in np.quantile(values, shares)}
-    return tuple(sorted(rounded))
+    return with_ends(tuple(sorted(rounded)))

@@ -1,7 +1,8 @@
 """Coarse-graining of trained networks in the order of the information that data hold of their parameters.
 
-Bayesian renormalization (Berman, Klinger, Stapleton, *Mach. Learn.: Sci. Technol.* 4
-(2023) 045011): parameters whose Fisher information lies below a cutoff are sloppy, and are replaced.
+Bayesian renormalization (Berman, Klinger, Stapleton, Mach. Learn.: Sci. Technol. 4, 045011 (2023); of
+networks: Howard, Klinger, Maiti, Stapleton, SciPost Phys. Core 8, 027 (2025), arXiv:2405.17538): parameters
+whose Fisher information lies below a cutoff are sloppy, and are replaced.
 """
 
 from __future__ import annotations

@@ -37,16 +37,18 @@ class FlowSpec(Table):
 
     The information of a parameter is the diagonal of the Fisher metric of one sample, (1 / (kappa X))
     sum over X points and all outputs of (df/dtheta)^2, kappa the variance of the Gaussian likelihood (Berman,
-    Klinger, Stapleton, *Mach. Learn.: Sci. Technol.* 4 (2023) 045011). Derivatives are with respect to the
-    weights themselves (``parametrization = "standard"`` of the training) or to weights of unit scale, weight
-    = coordinate / sqrt(fan-in) (``"ntk"``). A parameter is sloppy at a cutoff if its information is smaller,
-    strictly; sloppy ones are replaced.
+    Klinger, Stapleton, Mach. Learn.: Sci. Technol. 4, 045011 (2023); Howard, Klinger, Maiti, Stapleton,
+    SciPost Phys. Core 8, 027 (2025)). Derivatives are with respect to the weights themselves
+    (``parametrization = "standard"`` of the training) or to weights of unit scale, weight = coordinate /
+    sqrt(fan-in) (``"ntk"``). A parameter is sloppy at a cutoff if its information is smaller, strictly;
+    sloppy ones are replaced.
 
     Attributes
     ----------
     cutoffs : str or tuple of float
-        Increasing numbers; ``"log:LOW:HIGH:N"``, ``"linear:LOW:HIGH:N"``; or ``"quantiles:N"`` of the
-        information found in the first networks.
+        Increasing numbers, to which 0 (nothing replaced) and infinity (everything) are added;
+        ``"log:LOW:HIGH:N"``, ``"linear:LOW:HIGH:N"``; or ``"quantiles:N"`` of the information found in the
+        first networks.
     layers : str or tuple of int
         ``"readout"``, ``"all"``, or layers counted from 1: those whose parameters are replaced.
     fill : str
@@ -120,8 +122,9 @@ class FlowSpec(Table):
         return self
 
     def numbers(self) -> tuple[float, ...]:
-        """Return the cutoffs; empty where they are quantiles."""
-        return self.cutoffs if isinstance(self.cutoffs, tuple) else _spaced(self.cutoffs)[0]
+        """Return the cutoffs with both ends, 0 and infinity; empty where they are quantiles."""
+        given = self.cutoffs if isinstance(self.cutoffs, tuple) else _spaced(self.cutoffs)[0]
+        return with_ends(given) if given else ()
 
     @property
     def quantiles(self) -> int:
@@ -133,6 +136,12 @@ class FlowSpec(Table):
         if self.layers == "all":
             return tuple(range(1, layers + 1))
         return self.layers if isinstance(self.layers, tuple) else (layers,)
+
+
+def with_ends(cutoffs: tuple[float, ...]) -> tuple[float, ...]:
+    """Return cutoffs with 0, the trained networks, and infinity, where everything is replaced."""
+    inner = tuple(cutoff for cutoff in cutoffs if cutoff > 0.0)
+    return (0.0, *inner, math.inf)
 
 
 def _spaced(text: str) -> tuple[tuple[float, ...], int]:

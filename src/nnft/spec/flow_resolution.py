@@ -20,7 +20,7 @@ class FlowResolution:
     Attributes
     ----------
     cutoffs : tuple of float
-        Empty where they are quantiles.
+        From 0 to infinity; empty where they are quantiles.
     quantiles : int
         Number of quantiles, else 0.
     layers : tuple of int
@@ -60,7 +60,7 @@ class FlowResolution:
     @property
     def count(self) -> int:
         """Number of cutoffs."""
-        return len(self.cutoffs) or self.quantiles
+        return len(self.cutoffs) or self.quantiles + 2
 
     def member_bytes(self, mesh_points: int) -> int:
         """Bytes that the flow of one member takes."""

@@ -196,3 +196,45 @@ def random_order_moments(
         for covariance in inner.covariance
     ]
     return Moments(basis @ inner.mean, np.stack(spreads))
+
+
+def cyclic_law(
+    features: Array,
+    targets: Array,
+    prior_variances: Array | float,
+    step: float,
+    epochs: int,
+    loss: str = "half-sum",
+) -> WeightLaw:
+    """Law after whole epochs of steps on single data points in their order, from the prior.
+
+    Parameters are those of `ordered_law`, with a number of epochs. The affine map of one epoch is raised to
+    its power by squaring, so that P + log2(epochs) matrices of size min(P, n) are worked out.
+
+    Raises
+    ------
+    NumericalError
+        If the descent diverges beyond the range of numbers.
+    """
+    model = _model(features, targets, prior_variances)
+    basis, triangle = np.linalg.qr(model.features.T)
+    rows, size = triangle.T, 2.0 * step * loss_factor(loss, 1)
+    power, drift = np.eye(rows.shape[1]), np.zeros((rows.shape[1], model.targets.shape[1]))
+    matrix, shift = power, drift
+    with np.errstate(over="ignore", invalid="ignore"):
+        for row, target in zip(rows, model.targets, strict=True):
+            power = power - size * np.outer(row, row @ power)
+            drift = drift - size * np.outer(row, row @ drift - target)
+        left = epochs
+        while left:
+            if left % 2:
+                matrix, shift = power @ matrix, power @ shift + drift
+            power, drift = power @ power, power @ drift + drift
+            left //= 2
+    if not (np.isfinite(matrix).all() and np.isfinite(shift).all()):
+        raise NumericalError(f"descent on single points diverges: got step {step:.6g}; use a smaller step")
+    if np.ptp(model.prior_variances) == 0.0:  # n^2 r operations instead of n^3
+        covariance = model.prior_variances[0] * _beside_identity(basis, matrix @ matrix.T)
+    else:
+        covariance = _spread(_beside_identity(basis, matrix), model.prior_variances)
+    return WeightLaw(basis @ shift, covariance)
