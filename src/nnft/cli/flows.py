@@ -13,6 +13,8 @@ from nnft.cli.command import StrictCommand
 from nnft.cli.run_options import duration
 from nnft.errors import UsageError
 
+SHOWN = ("point", "theory", "plot")
+RUNNING = ("overwrite", "resume", "threads", "max_time", "break_lock")
 KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", "fisher_seed", "refills")
 
 
@@ -31,8 +33,9 @@ KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", 
 @click.option("--fresh", is_flag=True, help="New replacements at every cutoff, not a nested flow.")
 @click.option("--point", type=int, default=0, help="Mesh point whose mean and cumulants are printed.")
 @click.option(
-    "--theory", type=int, default=0, metavar="N", help="Expected losses of the first N networks, exact."
-)
+    "--theory", type=click.IntRange(0), default=0, metavar="N",
+    help="Expected losses of the first N networks, exact.",
+)  # fmt: skip
 @click.option("--plot", type=click.Path(), help="Picture of errors over cutoffs (svg, pdf, png).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing result file.")
 @click.option("--resume", is_flag=True, help="Go on with an existing result file.")
@@ -48,14 +51,15 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     same bits. Without --cutoffs: print the flow that RUN holds. Exit codes as for nnft train.
     """
     quiet, as_json = (options.pop(name) for name in ("quiet", "as_json"))
-    shown = {name: options.pop(name) for name in ("point", "theory", "plot")}
+    shown = {name: options.pop(name) for name in SHOWN}
     table = {name: options.pop(name) for name in KEYS}
     table = {name: value for name, value in table.items() if value is not None}
     fresh = options.pop("fresh")
-    from nnft.pipeline.flow_run import flow_of_file
+    from nnft.pipeline.flow_run import check_printed, flow_of_file
 
     if cutoffs is None:
-        _refuse_options(output, table, fresh)
+        running = [name for name in RUNNING if options[name] not in (None, False)]
+        _refuse_options([*["output"] * (output is not None), *table, *["fresh"] * fresh, *running])
         _show(flow_of_file(run, **shown), as_json)
         return
     if output is None:
@@ -63,16 +67,19 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     table |= {"cutoffs": _numbers(cutoffs), "anew": fresh}
     if "layers" in table and table["layers"] not in ("readout", "all"):
         table["layers"] = _numbers(table["layers"])
+    check_printed(run, output, table, **shown)
     _follow(run, output, table, quiet, options)
     if not quiet:
         _show(flow_of_file(output, **shown), as_json)
+    elif shown["plot"] is not None:
+        flow_of_file(output, **shown)
 
 
-def _refuse_options(output: str | None, table: dict[str, Any], fresh: bool) -> None:
-    given = ["-o"] * (output is not None) + [f"--{name.replace('_', '-')}" for name in table]
-    given += ["--fresh"] * fresh
+def _refuse_options(given: list[str]) -> None:
+    """Refuse options that say how to follow networks, where nothing says over which cutoffs."""
     if given:
-        raise UsageError(f"missing option --cutoffs: got {given[0]} without it; say where to cut")
+        name = given[0].replace("_", "-")
+        raise UsageError(f"missing option --cutoffs: got --{name} without it; say where to cut")
 
 
 def _follow(

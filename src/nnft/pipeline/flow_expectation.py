@@ -53,7 +53,12 @@ class Expectation:
         ]
 
     def pulls(self) -> FloatArray:
-        """Return (mean of measured - expected) over its standard error over networks, shape (C, 2)."""
+        """Return (mean of measured - expected) over its standard error over networks, shape (C, 2).
+
+        NaN for a single network.
+        """
+        if self.networks < 2:
+            return np.full(self.expected.shape[1:], np.nan)
         difference = self.measured - self.expected
         error = difference.std(axis=0, ddof=1) / np.sqrt(self.networks)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -78,11 +83,15 @@ def expected_losses(flow: RenormalizedRun, networks: int) -> Expectation:
     Raises
     ------
     UsageError
-        The law of the readout is not known in closed form.
+        The law of the readout is not known in closed form, or all these networks diverged.
     """
     setup = _Setup(flow)
     count = min(networks, len(flow.kept_losses))
     numbers = [k for k in range(count) if not np.isnan(flow.kept_losses[k, 0, 0])]
+    if not numbers:
+        raise UsageError(
+            f"no expected losses: got {count} networks, none of which is left; ask for more of them"
+        )
     with threadpool_limits(limits=1, user_api="blas"):
         expected = np.stack([setup.losses(number) for number in numbers])
     return Expectation(len(numbers), flow.kept_losses[numbers], expected)
@@ -99,7 +108,7 @@ class _Setup:
         )
         self.spec, self.plan = spec, plan_run(spec)
         self.training = resolved(self.plan)
-        self.resolved = _checked(spec, self.plan)
+        self.resolved = check_expectation(spec, self.plan)
         self.cutoffs = flow.cutoffs
         self.ensemble = make_ensemble(spec, self.plan, 1, self.training.step or 1.0)
         self.data = data
@@ -158,7 +167,7 @@ class _Setup:
         return Fill.zero() if self.resolved.fill == "zero" else Fill.gaussian(self.resolved.width**2)
 
 
-def _checked(spec: RunSpec, plan: RunPlan) -> FlowResolution:
+def check_expectation(spec: RunSpec, plan: RunPlan) -> FlowResolution:
     """Refuse flows whose law is not known in closed form.
 
     Raises

@@ -15,9 +15,11 @@ from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.run import Run, open_run
 from nnft.errors import DataFileError, UsageError, shorten
 from nnft.pipeline.action_output import Printed
-from nnft.pipeline.flow_expectation import expected_losses
+from nnft.pipeline.flow_expectation import check_expectation, expected_losses
 from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train import train
+from nnft.plots.files import check_picture
+from nnft.spec.plan import plan_run
 from nnft.spec.run import RunSpec
 
 
@@ -49,15 +51,7 @@ def flow_of_run(
         The networks that were trained again are others than those of the file.
     """
     with open_run(source) as run:
-        name = shorten(run.path.name)
-        if run.training is None:
-            raise UsageError(
-                f"no training in {name}: got a run of random networks; give one of nnft train"
-            )
-        if not run.complete:
-            raise UsageError(f"run not complete in {name}: finish it with nnft train --resume")
-        if Path(output).absolute() == run.path.absolute():
-            raise UsageError(f"flow into its own source: got {name} twice; give another file with -o")
+        name = _check_source(run, output)
         spec = flow_spec(run, flow)
         wanted = {key: np.asarray(table) for key, table in run.stored.accumulators.items()}
     followed = train(spec, output, **options)
@@ -69,6 +63,55 @@ def flow_of_run(
                 "on another machine or build; train them here again"
             )
     return followed
+
+
+def _check_source(run: Run, output: str | os.PathLike[str]) -> str:
+    """Refuse runs that have no flow; returns the short name of the file."""
+    name = shorten(run.path.name)
+    if run.training is None:
+        raise UsageError(f"no training in {name}: got a run of random networks; give one of nnft train")
+    if not run.complete:
+        raise UsageError(
+            f"run not complete in {name}: got {run.networks} networks; finish it with nnft train --resume"
+        )
+    if Path(output).absolute() == run.path.absolute():
+        raise UsageError(f"flow into its own source: got {name} twice; give another file with -o")
+    return name
+
+
+def check_printed(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    flow: Mapping[str, Any],
+    point: int = 0,
+    theory: int = 0,
+    plot: str | os.PathLike[str] | None = None,
+) -> None:
+    """Refuse what `flow_of_file` would refuse of a flow, before the flow is worked out.
+
+    Parameters are those of `flow_of_run` and of `flow_of_file`.
+
+    Raises
+    ------
+    UsageError
+        No such point, no such picture, or no law in closed form.
+    CardError
+        The table does not fit the networks.
+    """
+    with open_run(source) as run:
+        _check_source(run, output)
+        _check_point(run, point)
+        spec = flow_spec(run, flow)
+        plan = plan_run(spec)
+    if theory:
+        check_expectation(spec, plan)
+    if plot is not None:
+        check_picture(plot)
+
+
+def _check_point(run: Run, point: int) -> None:
+    if not 0 <= point < len(run.points):
+        raise UsageError(f"no such point in --point: got {point}; allowed: 0 to {len(run.points) - 1}")
 
 
 def flow_spec(run: Run, flow: Mapping[str, Any]) -> RunSpec:
@@ -117,16 +160,13 @@ def flow_of_file(
         There is no flow in it, or no such point.
     """
     if plot is not None:
-        from nnft.plots.files import check_picture
-
         check_picture(plot)
     with open_run(path) as run:
         return _printed(run, point, theory, plot)
 
 
 def _printed(run: Run, point: int, theory: int, plot: str | os.PathLike[str] | None) -> Printed:
-    if not 0 <= point < len(run.points):
-        raise UsageError(f"no such point: got {point}; allowed: 0 to {len(run.points) - 1}")
+    _check_point(run, point)
     flow = RenormalizedRun(run)
     numbers = flow_numbers(flow, point)
     if theory:

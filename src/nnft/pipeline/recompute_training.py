@@ -68,6 +68,7 @@ def recompute_training(stored: StoredRun) -> str:
     kept = [engine.replay_block(block, stored.networks_done) for block in blocks]
     _compare_sums(stored, engine, chosen)
     traces = _compare_traces(stored, engine, chosen * plan.block_size * engine.members)
+    _compare_losses(stored, engine, blocks)
     outputs = sum(_compare_outputs(stored, first, fresh) for first, fresh in kept)
     size, done = plan.block_size, stored.networks_done
     networks = sum(min(size, done - block * size) for block in blocks)
@@ -137,6 +138,21 @@ def _compare_traces(stored: StoredRun, engine: TrainEngine, first: int) -> int:
             "the seed gives"
         )
     return len(fresh)
+
+
+def _compare_losses(stored: StoredRun, engine: TrainEngine, blocks: range) -> None:
+    """Compare the losses over cutoffs of the networks of some blocks with those that the file keeps."""
+    kept = stored.training.get("renormalization/losses")
+    if kept is None or engine.renormalized is None:
+        return
+    for block, fresh in zip(blocks, engine.renormalized.losses, strict=False):
+        first = block * engine.plan.block_size
+        part = kept[first : first + len(fresh)]
+        if not np.array_equal(part, fresh[: len(part)], equal_nan=True):
+            raise DataFileError(
+                f"recomputed losses differ in /training/renormalization/losses, network {first} and on: got "
+                "others than the seed gives"
+            )
 
 
 def _compare_outputs(stored: StoredRun, first: int, fresh: FloatArray) -> int:
