@@ -169,4 +169,6 @@ def _spaced(text: str) -> tuple[tuple[float, ...], int]:
         allowed = f"allowed: {least:g} <= LOW < HIGH <= 1e300 and 2 to {MOST_CUTOFFS} of them"
         raise mistake("no cutoffs", allowed, shown(text), "cutoffs")
     spaced = np.geomspace(low, high, count) if found[1] == "log" else np.linspace(low, high, count)
+    if not (np.diff(spaced) > 0.0).all():
+        raise mistake("cutoffs too close", "give fewer, or a wider range", shown(text), "cutoffs")
     return tuple(float(value) for value in spaced), 0
