@@ -176,6 +176,7 @@ class TrainEngine(TrainingState):
         """
         wave, progress = self.on_the_way
         sums = SampleSums(self, wave, progress)
+        pilots = sums.pilots(PILOT_NETWORKS)
         if wave.first == 0 and not self.replaying:
             self._set_shifts(sums)
         networks = sums.leave_out_pilots()
@@ -189,7 +190,7 @@ class TrainEngine(TrainingState):
         if self.renormalized is not None:
             flowed = joined(progress.flowed)
             if wave.first == 0 and not self.replaying:
-                self.renormalized.set_shifts(flowed, sums.pilots(PILOT_NETWORKS))
+                self.renormalized.set_shifts(flowed, pilots)
             size = self.plan.block_size
             self.renormalized.add(flowed, wave.first, networks, sums.alive, size)
         self._trace(progress, networks * self.members)
