@@ -263,3 +263,14 @@ def test_refusals() -> None:
     flat = WeightLaw(np.zeros((N, 1)), np.eye(N))
     with pytest.raises(NumericalError, match="precision of a conditional fill is singular"):
         readout_flow(EVAL, flat, shells, Fill.conditional(bad_model), np.zeros(1))
+
+
+def test_part_of_the_points_is_the_flow_on_them() -> None:
+    rng = np.random.default_rng(20240601 + 540)
+    phi, points, targets = rng.normal(size=(6, 9)), rng.normal(size=(7, 9)), rng.normal(size=(3, 2))
+    law = posterior_law(phi, rng.normal(size=(6, 2)), 1.0, 0.3)
+    shells = Shells.of_weights(np.mean(phi**2, axis=0))
+    cutoffs = np.array([0.0, 0.5, 1.0, np.inf])
+    whole = readout_flow(points, law, shells, Fill.prior(1.0), cutoffs)
+    alone = readout_flow(points[4:], law, shells, Fill.prior(1.0), cutoffs)
+    np.testing.assert_allclose(whole.part(slice(4, None)).loss(targets).total, alone.loss(targets).total)

@@ -80,6 +80,11 @@ class ReadoutFlow:
         """Variances of the outputs, shape (cutoffs, E, D)."""
         return self.kept + self.resampled
 
+    def part(self, points: slice) -> ReadoutFlow:
+        """Return the flow at some of the points."""
+        parts = (array[:, points] for array in (self.means, self.kept, self.resampled))
+        return ReadoutFlow(self.cutoffs, self.sloppy, *parts)
+
     def loss(self, targets: Array) -> FlowLoss:
         """Expected loss against targets, shape (E, D) or (E,)."""
         error = self.means - as_targets(targets, self.means.shape[1])

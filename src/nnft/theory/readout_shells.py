@@ -124,6 +124,8 @@ class Shells:
 
     def both(self, matrix: Array) -> Array:
         """A matrix between weights, shape (..., n, n), between coordinates."""
+        if self.basis is None:
+            return np.asarray(matrix[..., self.order[:, None], self.order])
         return np.asarray(np.swapaxes(self.columns(np.swapaxes(self.columns(matrix), -1, -2)), -1, -2))
 
 
