@@ -85,6 +85,34 @@ def test_repeated_points_need_a_ridge() -> None:
     assert found.train_mean[0, 0] == pytest.approx(2.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("widths", [1, 2])
+def test_rounding_of_a_relu_kernel_of_low_rank_is_no_refusal(widths: int) -> None:
+    """On a line through the origin every kernel is of rank two, and angles keep half of their digits."""
+    x = np.concatenate([np.random.default_rng(7).normal(size=8), np.linspace(-2.0, 2.0, 11)])[:, None]
+    kernel = nngp_kernel(x, "relu", [2.0] * (widths + 1), [0.0] * (widths + 1))[-1]
+    raw = np.linalg.eigvalsh(kernel)
+    assert raw[0] < -1e-13 * raw[-1]  # else there is nothing to clip
+    values, _ = kernel_eigenvalues(kernel)
+    assert values[0] == 0.0
+    features = np.maximum(x * [1.0, -1.0], 0.0)
+    exact = features @ features.T * 2.0
+    found = posterior(kernel[:8, :8], kernel[8:, :8], kernel[8:, 8:], x[:8], 0.1)
+    wanted = posterior(exact[:8, :8], exact[8:, :8], exact[8:, 8:], x[:8], 0.1)
+    assert np.allclose(found.mean, wanted.mean, atol=1e-5)
+    assert np.allclose(found.covariance, wanted.covariance, atol=1e-5)
+
+
+def test_a_small_negative_direction_beyond_rounding_is_refused() -> None:
+    vectors = np.linalg.qr(np.random.default_rng(3).normal(size=(4, 4)))[0]
+    for lowest, refused in ((-1e-8, False), (-1e-7, True)):
+        matrix = (vectors * [lowest, 0.1, 1.0, 1.0]) @ vectors.T
+        if refused:
+            with pytest.raises(NumericalError, match="not positive semidefinite"):
+                kernel_eigenvalues(matrix)
+        else:
+            assert kernel_eigenvalues(matrix)[0][0] == 0.0
+
+
 def test_refusals() -> None:
     with pytest.raises(NumericalError, match="not positive semidefinite"):
         posterior(np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones((1, 2)), np.eye(1), [1.0, 1.0], 0.1)

@@ -17,6 +17,12 @@ import numpy as np
 from nnft.errors import NumericalError, UsageError
 from nnft.theory.activations import Array
 
+CLOSED_FORM_ROUNDING = 2e-8
+"""Relative size of rounding in a kernel in closed form.
+
+Angles between inputs that are nearly parallel come from the root of a difference that vanishes, so that
+half of the digits are lost: errors are of the order of the root of the machine precision, 1.5e-8."""
+
 
 @dataclass(frozen=True)
 class GaussianProcessPosterior:
@@ -80,16 +86,23 @@ def half_square_loss(mean: Array, variance: Array, targets: Array) -> float:
 def kernel_eigenvalues(kernel: Array) -> tuple[Array, Array]:
     """Eigenvalues (ascending, rounding below zero removed) and eigenvectors of a kernel.
 
+    Parameters
+    ----------
+    kernel : ndarray, shape (P, P)
+        A negative eigenvalue above -2e-8 of the largest is taken as rounding and set to zero.
+
     Raises
     ------
     NumericalError
-        If the matrix is not finite or not positive semidefinite.
+        If the matrix is not finite, or not positive semidefinite beyond that.
     """
     kernel = np.asarray(kernel, dtype=np.float64)
     if not np.all(np.isfinite(kernel)):
         raise NumericalError("kernel is not finite: got NaN or infinity; check variances and inputs")
     values, vectors = np.linalg.eigh(0.5 * (kernel + kernel.T))
-    floor = 100.0 * values.size * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    floor = max(CLOSED_FORM_ROUNDING, 100.0 * values.size * np.finfo(np.float64).eps) * max(
+        float(values[-1]), 0.0
+    )
     if values[0] < -floor:
         raise NumericalError(
             f"kernel is not positive semidefinite: got eigenvalue {values[0]:.3g} next to {values[-1]:.3g}; "
