@@ -15,7 +15,7 @@ import pytest
 from nnft.analysis.comparison import Comparison, compare
 from nnft.analysis.comparison_record import comparison_record
 from nnft.analysis.comparison_table import Column, Row, Table
-from nnft.analysis.comparison_text import comparison_text
+from nnft.analysis.comparison_text import comparison_text, component_rows
 from nnft.analysis.comparison_verdict import verdict
 from nnft.analysis.run import open_run
 from nnft.analysis.summary import summary, table_text
@@ -300,8 +300,11 @@ def test_verdicts() -> None:
     assert judged(0.2, 1.0, 0.1) == "at the end: agrees within errors (p = 0.2)"
     differs = "at the end: differs by more than its errors (p = 1e-06)"
     share = "times the departure expected above: what its approximation leaves out"
-    assert judged(1e-6, 5.0, 4.0) == f"{differs}, by 1.2 {share} explains that"
-    assert judged(1e-6, 5.0, 0.5) == f"! {differs}, by 9.8 {share} does not explain that"
+    assert judged(1e-6, 5.0, 1.0) == f"{differs}, by 2.0 {share} explains that"
+    assert judged(1e-6, 5.0, 0.5) == f"! {differs}, by 4.0 {share} does not explain that"
+    assert judged(1e-6, 5.0, 100.0) == f"{differs}, by less than 0.05 times the departure expected above"
+    assert judged(1e-6, 5.0, 0.0) == differs
+    assert judged(1e-6, 2.5, 1e-3) == f"{differs}, but no single component by more than 3 errors"
     assert judged(1e-6, 5.0, None) == differs
     assert "(p < 1e-99)" in judged(0.0, 50.0, None)
     assert judged(1e-6, 5.0, None, exact=True).startswith("! at the end: disagrees")
@@ -309,7 +312,38 @@ def test_verdicts() -> None:
     assert "agrees" in judged(0.2, 1.0, 0.1, rows=[far])
     assert "disagrees" in judged(0.2, 1.0, 0.1, exact=True, rows=[far])
     known = Row("train_error", 9.0, 1.0, (0.0,), (9.0,), (0.5,))
-    assert f"by {math.sqrt(80.0) / 0.5:.1f} times" in judged(0.2, 1.0, 0.1, rows=[known])
+    assert "by 12.0 times" in judged(0.2, 1.0, 0.1, rows=[known])
+    noise = Row("train_error", 1.5, 1.0, (0.0,), (1.5,), (0.05,))
+    assert f"by 2.0 {share} explains" in judged(1e-6, 5.0, 1.0, rows=[noise])
+
+
+def test_a_departure_that_passes_through_zero_is_no_alarm() -> None:
+    """Its size there is that of its neighbours; what all networks agree in is not judged."""
+    difference = np.array([4.0, 0.0, 1.0])
+    column = Column(np.zeros(3), difference, np.array([1e-9, 1.0, 0.0]), JointTest(16.0, 2, 2, 32, 1e-6))
+    indices, flags = np.zeros((3, 1), np.int32), np.zeros(3, bool)
+    table = Table(1, 3, indices, difference, np.array([1.0, 1.0, 0.0]), flags, (column,))
+    prediction = cast(Prediction, SimpleNamespace(exact=False))
+    assert f"by {math.sqrt(2.0):.1f} times" in verdict(0, prediction, [table], ())
+
+
+def test_relu_on_a_line_has_a_theory(trained: Trained) -> None:
+    """Its kernel is of rank two, with eigenvalues a little below zero by rounding."""
+    line = {"generator": "grid", "count": 11, "dimension": 1, "low": -2.0, "high": 2.0}
+    data = {"teacher": "linear", "link": None, "dimension": 1, "points": 8}
+    found = compared(
+        trained({**DESCENT, "step": 0.01}, network={"activation": "relu"}, inputs=line, data=data)
+    )
+    assert found.reason == ""
+    assert [prediction.name for prediction in found.predictions] == ["linearised descent"]
+
+
+def test_an_expected_zero_is_printed_as_0(trained: Trained) -> None:
+    record = comparison_record(compared(trained(DESCENT)))
+    column = record["final"]["tables"][0]["theory"][0]
+    column["value"] = [-1.36e-19, 1.36e-10]
+    rows, _ = component_rows(record)
+    assert [row[2] for row in rows[1:3]] == ["0", "1.36e-10"]
 
 
 def test_few_bins_have_no_joint_test(trained: Trained) -> None:

@@ -15,6 +15,7 @@ from nnft.analysis.run import Run
 from nnft.analysis.status import run_status, status_text
 from nnft.analysis.summary import summary, table_text
 from nnft.analysis.trained_run import TrainedRun
+from nnft.errors import NumericalError
 from nnft.pipeline.diagnose_output import diagnosis_of_file
 from nnft.pipeline.train import train
 from nnft.pipeline.training_curves import flow_curves
@@ -106,3 +107,14 @@ def test_status_of_trained_networks_tells_what_matters(tmp_path: Path) -> None:
     errors = f"{np.median(shares):.2g} of the width in the mean, {np.median(relative):.2g} of G2"
     assert f"errors     {errors}" in text
     assert "G4" not in text
+
+
+def test_a_run_without_networks_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the words, and with the exit code, of an action without networks."""
+    with few(tmp_path, "gd", 2) as run:
+        monkeypatch.setattr(Run, "networks", 0)
+        with pytest.raises(
+            NumericalError, match=r"^no networks in 'gd-2\.h5': got 0; go on with nnft train"
+        ) as refusal:
+            compare(TrainedRun(run))
+    assert refusal.value.exit_code == 5

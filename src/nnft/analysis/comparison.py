@@ -14,6 +14,7 @@ from nnft.analysis.identities import identities
 from nnft.analysis.trained_law import Law, Prediction
 from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_theory import theories
+from nnft.errors import NumericalError, shorten
 from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.observables import ObservableEstimator
 
@@ -147,8 +148,18 @@ def compare(trained: TrainedRun) -> Comparison:
     -------
     Comparison
         Correlators for which there are too few networks have no values.
+
+    Raises
+    ------
+    NumericalError
+        If no network is done yet.
     """
-    run, found = trained.run, theories(trained)
+    run = trained.run
+    if run.networks == 0:
+        raise NumericalError(
+            f"no networks in {shorten(run.path.name, 50)}: got 0; go on with nnft train CARD -o FILE --resume"
+        )
+    found = theories(trained)
     predictions = found.predictions
     ends = [prediction.final for prediction in predictions]
     final = _stage(run.estimator, run.orders, trained.equilibrium, 0, ends, -1, float("nan"))

@@ -12,6 +12,9 @@ from nnft.estimators.notation import number_with_error
 
 SHOWN_ROWS = 24
 SHOWN_SNAPSHOTS = 30
+ROUNDING = 1e-14
+"""Of the largest of its kind: an expected value below is the rounding of a zero."""
+
 NAMES = {1: "mean", 2: "G2", 3: "G3", 4: "G4"}
 
 
@@ -130,13 +133,17 @@ def component_rows(record: dict[str, Any], most: int = SHOWN_ROWS) -> tuple[list
             continue
         shown = _shown(table["indices"], most)
         left += table["components"] - len(shown)
-        rounding = -1e-9 * max((abs(value or 0.0) for value in table["value"]), default=0.0)
+        rounding = -1e-9 * _largest(table["value"])
+        columns = [column["value"] for column in table["theory"] if column is not None]
+        largest = max(map(_largest, [table["value"], *columns]))
         for place in shown:
             indices = table["indices"][place]
             points = " ".join(map(str, indices))
             least = -np.inf if table["order"] != 2 or indices[0] != indices[1] else rounding
             theory = table["theory"]
-            values = [None if column is None else column["value"][place] for column in theory]
+            values = [
+                None if column is None else _rounded(column["value"][place], largest) for column in theory
+            ]
             pulls = [None if column is None else column["pull"][place] for column in theory]
             estimate = _number(*(table[k][place] for k in ("value", "stderr", "unreliable")))
             rows.append([f"{NAMES[table['order']]} {points}", estimate, *_cells(values, pulls, least)])
@@ -145,6 +152,15 @@ def component_rows(record: dict[str, Any], most: int = SHOWN_ROWS) -> tuple[list
         least = 0.0 if row["name"].endswith("_error") else -np.inf
         rows.append([row["name"].replace("_", " "), estimate, *_cells(row["theory"], row["pull"], least)])
     return rows, left
+
+
+def _largest(values: list[float | None]) -> float:
+    return max((abs(value or 0.0) for value in values), default=0.0)
+
+
+def _rounded(value: float | None, largest: float) -> float | None:
+    """A number, 0 where it is nothing but rounding."""
+    return 0.0 if value is not None and abs(value) < ROUNDING * largest else value
 
 
 def _shown(indices: list[list[int]], most: int) -> list[int]:

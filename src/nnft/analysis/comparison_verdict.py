@@ -6,13 +6,22 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from nnft.analysis.comparison_table import Column, Row, Table
+from nnft.analysis.comparison_table import Column, Row, Table, has_error
 from nnft.analysis.trained_law import Prediction
+
+FloatArray = npt.NDArray[np.float64]
 
 SMALLEST_P = 1e-3
 MOST_TIMES = 3.0
 """Times the expected departure that a theory may be off before it is said to be."""
+
+LEAST_ERRORS = 3.0
+"""Standard errors that a component may be off by chance; only what is beyond is set beside a departure."""
+
+LEAST_SHOWN = 0.05
+"""Times the expected departure below which no number is shown."""
 
 JUDGED = (1, 2)
 LEAST_P = 1e-99
@@ -49,12 +58,24 @@ def verdict(place: int, prediction: Prediction, tables: Sequence[Table], numbers
     if prediction.exact:
         question = "equilibrium reached, step small enough?"
         return f"! at the end: disagrees ({_chance(p)}), though exact: {question}"
-    ratios = [_times_expected(table, column) for table, column in judged]
-    ratios += [_times(row, place) for row in rows]
-    worst = max((ratio for ratio in ratios if ratio is not None), default=None)
     differs = f"at the end: differs by more than its errors ({_chance(p)})"
-    if worst is None:
+    beyond = [_beyond(table, column) for table, column in judged] + [
+        _number_beyond(row, place) for row in rows
+    ]
+    if not any(np.any(excess > 0.0) for excess, _ in beyond):
+        return f"{differs}, but no single component by more than {LEAST_ERRORS:.0f} errors"
+    return _judged(
+        differs, [np.max(excess[size > 0.0] / size[size > 0.0], initial=0.0) for excess, size in beyond]
+    )
+
+
+def _judged(differs: str, ratios: Sequence[float]) -> str:
+    """Say whether the largest of the ratios to the expected departures is within their order of magnitude."""
+    worst = max(ratios)
+    if worst == 0.0:
         return differs
+    if worst < LEAST_SHOWN:
+        return f"{differs}, by less than {LEAST_SHOWN} times the departure expected above"
     share = f"{worst:.1f} times the departure expected above"
     if worst <= MOST_TIMES:
         return f"{differs}, by {share}: what its approximation leaves out explains that"
@@ -69,19 +90,29 @@ def _known(values: tuple[float | None, ...], place: int) -> bool:
     return place < len(values) and values[place] is not None
 
 
-def _times(row: Row, place: int) -> float | None:
-    """Size of what is beyond the error of a number over the expected size."""
-    theory, departure = row.theory[place], row.departure[place] if row.departure else None
-    if theory is None or not departure:
-        return None
-    return math.sqrt(max(0.0, (row.value - theory) ** 2 - row.stderr**2)) / departure
+def _excess(difference: FloatArray, stderr: FloatArray) -> FloatArray:
+    """Size of a difference beyond what its error explains."""
+    excess: FloatArray = np.maximum(np.abs(difference) - LEAST_ERRORS * stderr, 0.0)
+    return excess
 
 
-def _times_expected(table: Table, column: Column) -> float | None:
-    """The same for all components of a table together; None where the expected size is unknown."""
-    if column.departure is None:
-        return None
-    known = np.isfinite(table.value) & np.isfinite(table.stderr)
-    beyond = (table.value - column.value)[known] ** 2 - table.stderr[known] ** 2
-    expected = float(np.sum(column.departure[known] ** 2))
-    return math.sqrt(max(0.0, float(np.sum(beyond))) / expected) if expected > 0.0 else None
+def _number_beyond(row: Row, place: int) -> tuple[FloatArray, FloatArray]:
+    """What is beyond the error of a number, and its expected size; 0 where that is unknown."""
+    theory, departure = row.theory[place], row.departure[place] if _known(row.departure, place) else None
+    if theory is None or row.pull[place] is None:
+        return np.zeros(1), np.zeros(1)
+    return _excess(np.array([row.value - theory]), np.array([row.stderr])), np.array([departure or 0.0])
+
+
+def _beyond(table: Table, column: Column) -> tuple[FloatArray, FloatArray]:
+    """The same for every component of a table that has an error.
+
+    Expected sizes are orders of magnitude and pass through zero where they change sign: none counts as
+    smaller than the root mean square of its table.
+    """
+    known = has_error(table.value, table.stderr)
+    excess = _excess((table.value - column.value)[known], table.stderr[known])
+    if column.departure is None or not len(excess):
+        return excess, np.zeros(len(excess))
+    size = column.departure[known]
+    return excess, np.maximum(size, np.sqrt(np.mean(size**2)))
