@@ -99,6 +99,21 @@ def flow_text(numbers: dict[str, Any]) -> str:
         f"sloppy       information below the cutoff, strictly; replaced by {numbers['fill']}, {fresh}",
         "",
     ]
+    table = flow_cells(numbers)
+    rows = numbers["rows"]
+    widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
+    body = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
+    foot = ["", "value(error in the last digits); median over networks; extreme: networks above ten medians"]
+    if any("expected_train" in row for row in rows):
+        count = numbers["expected_networks"]
+        foot.append(
+            f"expected: exact given the features of {count} networks; pull: measured minus expected over them"
+        )
+    return "\n".join([*head, *body, *foot, *scale_lines(numbers["critical_scales"])])
+
+
+def flow_cells(numbers: dict[str, Any]) -> list[list[str]]:
+    """Return the table of a flow as cells: the header, then a row for each cutoff."""
     names = {
         "sloppy_share": "sloppy",
         "train_error": "train error",
@@ -117,15 +132,7 @@ def flow_text(numbers: dict[str, Any]) -> str:
     shown = [name for name in names if any(_text(name, row.get(name)) for row in rows)]
     table = [["cutoff", *(names[name] for name in shown)]]
     table += [[_number(row["cutoff"]), *(_text(name, row.get(name)) for name in shown)] for row in rows]
-    widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
-    body = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
-    foot = ["", "value(error in the last digits); median over networks; extreme: networks above ten medians"]
-    if any("expected_train" in row for row in rows):
-        count = numbers["expected_networks"]
-        foot.append(
-            f"expected: exact given the features of {count} networks; pull: measured minus expected over them"
-        )
-    return "\n".join([*head, *body, *foot, *scale_lines(numbers["critical_scales"])])
+    return table
 
 
 def _number(cutoff: float | str) -> str:

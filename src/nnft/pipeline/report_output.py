@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from nnft.actions.action_text import action_record, action_text
 from nnft.analysis.comparison import compare
 from nnft.analysis.comparison_record import comparison_record
+from nnft.analysis.flow_table import flow_numbers
+from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.report_conventions import conventions
+from nnft.analysis.report_flow import cutoffs
 from nnft.analysis.report_record import (
     ReportContent,
     ReportPicture,
@@ -156,7 +159,8 @@ def _content(run: Run) -> tuple[ReportContent, list[tuple[Drawing, Any]]]:
         wanted += drawings(run, state)
         found = _trained_sections(run, state, warnings) if run.training is not None else [infinite_width(run)]
         acted = _action_section(run, wanted)
-        sections += [section for section in (*found, acted) if section is not None]
+        flowed = _flow_section(run, wanted)
+        sections += [section for section in (*found, flowed, acted) if section is not None]
     sections += [card(run), conventions(run), provenance(run)]
     known = {section.key for section in sections}
     figures, missing = drawn(drawing for drawing in wanted if drawing.section in known)
@@ -170,6 +174,18 @@ def _trained_sections(run: Run, state: dict[str, Any], warnings: list[str]) -> l
     record, diagnosis = comparison_record(compare(TrainedRun(run))), diagnosis_of_run(run)
     warnings += trained_warnings(record, diagnosis)
     return [compared(record), training(state), chains(diagnosis)]
+
+
+def _flow_section(run: Run, wanted: list[Drawing]) -> ReportSection | None:
+    """Return the flow over cutoffs, if there is one, and add its picture to those wanted."""
+    if run.card.get("flow") is None:
+        return None
+    from nnft.pipeline.report_pictures import cutoffs_drawing
+
+    flow = RenormalizedRun(run)
+    numbers = flow_numbers(flow)
+    wanted.append(cutoffs_drawing(numbers, flow))
+    return cutoffs(numbers)
 
 
 def _action_section(run: Run, wanted: list[Drawing]) -> ReportSection:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnft.actions.action import Action, action
 from nnft.analysis.comparison_table import estimate_or_nothing, pulls
+from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.report_run import INFINITE
 from nnft.analysis.run import Run
 from nnft.errors import DataFileError, NumericalError, UsageError
@@ -25,6 +26,7 @@ from nnft.plots.correlators import (
     correlators_figure,
     kernel_figure,
 )
+from nnft.plots.cutoffs import cutoffs_figure
 from nnft.plots.training_chains import chains_figure
 from nnft.plots.training_flows import flows_figure
 from nnft.plots.training_loss import loss_figure
@@ -193,6 +195,17 @@ def action_drawing(result: Action, run: Run) -> Drawing:
         "the density of the output at single input points, from the Gaussian to the Edgeworth series, and "
         "their ratio.",
         lambda: action_figure(result, run),
+    )  # fmt: skip
+
+
+def cutoffs_drawing(numbers: dict[str, Any], flow: RenormalizedRun) -> Drawing:
+    """Return the picture of a flow over cutoffs."""
+    return Drawing(
+        "cutoffs", "cutoffs", "Errors over cutoffs",
+        "Squared error per target against the cutoff of the information: mean over networks with its error, "
+        "a band that holds 68 % of them, levels without replacement and with everything replaced, "
+        "critical scales as vertical lines; below, the share of sloppy parameters.",
+        lambda: cutoffs_figure(numbers, flow.losses),
     )  # fmt: skip
 
 

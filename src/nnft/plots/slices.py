@@ -181,7 +181,8 @@ def draw_ratio(axes: Axes, part: Slice) -> None:
         shown += [(y - error)[core], (y + error)[core]]
     for order, (ratio, (_, colour, line)) in enumerate(zip(ratios, SERIES, strict=False)):
         axes.plot(x, ratio, line, color=colour, linewidth=1.0, zorder=2 + order)
-    low, high = float(min(map(np.min, shown))), float(max(map(np.max, shown)))
+    values = np.concatenate([numbers[np.isfinite(numbers)] for numbers in shown])  # few fill no bin
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 2.0)
     margin = 0.1 * (high - low) + 0.01
     axes.set_ylim(max(low - margin, -1.0), min(high + margin, 4.0))
     axes.set_xlim(x[0], x[-1])
