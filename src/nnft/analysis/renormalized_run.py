@@ -40,7 +40,7 @@ class RenormalizedRun:
     def __init__(self, run: Run) -> None:
         name = shorten(run.path.name)
         if run.card.get("flow") is None:
-            raise UsageError(f"no flow in {name}: got a run without [flow]; use nnft flow {name}")
+            raise UsageError(f"no flow in {name}: got a run without [flow]; follow it with --cutoffs and -o")
         stored = run.stored.training
         self._arrays = {key.removeprefix(GROUP): stored[key] for key in stored if key.startswith(GROUP)}
         if "cutoff" not in self._arrays or not run.networks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,7 @@ def flow_of_run(
         name = _check_source(run, output)
         spec = flow_spec(run, flow)
         wanted = {key: np.asarray(table) for key, table in run.stored.accumulators.items()}
-    followed = train(spec, output, **options)
+    followed = train(spec, output, again=command_words(source, output, flow), **options)
     for key, table in wanted.items():
         if not np.array_equal(table, followed.stored.accumulators[key], equal_nan=True):
             followed.close()
@@ -74,9 +73,23 @@ def _check_source(run: Run, output: str | os.PathLike[str]) -> str:
         raise UsageError(
             f"run not complete in {name}: got {run.networks} networks; finish it with nnft train --resume"
         )
-    if Path(output).absolute() == run.path.absolute():
+    if os.path.realpath(output) == os.path.realpath(run.path):
         raise UsageError(f"flow into its own source: got {name} twice; give another file with -o")
     return name
+
+
+def command_words(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], flow: Mapping[str, Any]
+) -> list[str]:
+    """Return the words of the command line that follows a run."""
+    words = ["nnft", "flow", os.fspath(source), "-o", os.fspath(output)]
+    for key, value in flow.items():
+        if key in ("anew", "tangents"):
+            words += ["--fresh"] if key == "anew" and value else []
+        else:
+            text = value if isinstance(value, str) else ",".join(f"{part:.17g}" for part in np.ravel(value))
+            words += [f"--{key.replace('_', '-')}", text]
+    return words
 
 
 def check_printed(

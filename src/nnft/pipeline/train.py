@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,12 @@ def train(
     stop: StopFlag | None = None,
     command: str = "",
     tell: Callable[[str], None] | None = None,
+    again: Sequence[str] = (),
 ) -> Run:
     """Train an ensemble of networks and write the correlators of their outputs to a result file.
 
-    Parameters and errors are those of `nnft.sample`; the card has a table [training].
+    Parameters and errors are those of `nnft.sample`; the card has a table [training]. `again`: words of the
+    command that a stopped run names, to which ``--resume`` is added; those of ``nnft train`` if left out.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def train(
             say(note)
         set_threads(min(count, most_threads()))
         words = ["nnft", "train", _word(source) if source is not None else "CARD", "-o", _word(path)]
-        session = TrainSession(path, start, flag, lock, shlex.join(words))
+        session = TrainSession(path, start, flag, lock, shlex.join(again or words))
         session.threads, session.say = count, say
         session.run(text, provenance(command, count, build_record()), max_seconds, progress)
     return _opened(path, say)
