@@ -50,7 +50,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "pipeline": (
         BASE | {"_kernels", "theory", "samplers", "estimators", "store", "actions", "flows", "analysis"}
         | {"plots"},
-        {"numpy", "scipy", "threadpoolctl", "tqdm", "h5py", "jinja2"},  # h5py for its version in the build record
+        {"numpy", "scipy", "threadpoolctl", "tqdm", "h5py", "jinja2"},  # h5py for its version
     ),
     "parallel": (
         BASE | {"_kernels", "theory", "samplers", "estimators", "store", "analysis", "pipeline"},
