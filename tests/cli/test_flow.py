@@ -174,17 +174,19 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
 """Words of the command, exit code, what the one line says."""
 
 
-def test_refusals(finished: Nnft) -> None:
+QUICK = ("no output", "no flow", "a link to it", "existing", "no noise", "theory of layers", "another flow")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in REFUSED]
+)
+def test_refusals(finished: Nnft, name: str) -> None:
     """One line, the exit code of its kind, and nothing written."""
     (finished.folder / "link.h5").symlink_to("run.h5")
     before = {entry.name: entry.read_bytes() for entry in finished.folder.iterdir()}
-    for name, (words, code, said) in REFUSED.items():
-        end = finished(*(word.format(finished.folder.name) for word in words))
-        lines = max(1, len(end.lines)) if name == "another flow" else 1
-        try:
-            refused(end, code, *said, lines=lines)
-        except AssertionError as error:
-            raise AssertionError(f"{name}: {error}") from error
+    words, code, said = REFUSED[name]
+    end = finished(*(word.format(finished.folder.name) for word in words))
+    refused(end, code, *said, lines=max(1, len(end.lines)) if name == "another flow" else 1)
     assert {entry.name: entry.read_bytes() for entry in finished.folder.iterdir()} == before
 
 
