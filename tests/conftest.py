@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def pytest_xdist_auto_num_workers() -> int | None:
         return None
     granted = len(os.sched_getaffinity(0))
     return granted if granted > 1 else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of a test beyond the first ones as long, where the test says so."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        marker = item.get_closest_marker("first")
+        if marker is not None:
+            name = item.nodeid.partition("[")[0]
+            seen[name] += 1
+            if seen[name] > marker.args[0]:
+                item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture

@@ -177,6 +177,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
 QUICK = ("no output", "no flow", "a link to it", "existing", "no noise", "theory of layers", "another flow")
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in REFUSED]
 )
@@ -218,6 +219,7 @@ def large(nnft: Nnft) -> tuple[str, ...]:
     return ("flow", "run.h5", "-o", "flow.h5", *LARGE, "--threads", "1")
 
 
+@pytest.mark.long
 def test_killed_flows_end_with_the_same_bytes(nnft: Nnft) -> None:
     words, chance = large(nnft), random.Random(SEED)
     run, killed = nnft.folder / "flow.h5", 0

@@ -81,6 +81,7 @@ def test_picture(run: Nnft) -> None:
     assert not (run.folder / "other.png").exists()
 
 
+@pytest.mark.first(5)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -113,6 +114,7 @@ def test_requests_that_are_refused(words: tuple[str, ...], said: str, run: Nnft)
     assert sorted(os.listdir(run.folder)) == before
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("text", "said"),
     [

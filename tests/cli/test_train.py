@@ -66,6 +66,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, kernel_cache: Path) -> Tra
     return folder_of
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize("name", some(tuple(name for name in TRAININGS if "-readout" not in name)))
 def test_every_algorithm_trains(trained: Trained, name: str) -> None:
     nnft = trained(name)
@@ -85,6 +86,7 @@ def test_every_algorithm_trains(trained: Trained, name: str) -> None:
     assert {entry.name for entry in nnft.folder.iterdir() if entry.suffix != ".svg"} == names
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("name", some(READ))
 def test_results_are_shown_verified_and_judged(trained: Trained, name: str) -> None:
     nnft, algorithm = trained(name), TRAININGS[name][0]
@@ -181,6 +183,7 @@ def test_resume_with_another_training_names_every_changed_key(trained: Trained) 
     assert (nnft.folder / "run.h5").read_bytes() == before
 
 
+@pytest.mark.long
 def test_extension_gives_the_run_that_was_long_from_the_start(nnft: Nnft) -> None:
     for networks in (16, 48):
         write_card(nnft, f"{networks}.toml", networks=networks, fields=12, ensemble="block_size = 2")

@@ -73,6 +73,7 @@ def test_all_networks_diverge(nnft: Nnft) -> None:
     assert strict_json(nnft("show", "run.h5", "--json").out)["training"]["diverged"]["share"] == 1.0
 
 
+@pytest.mark.long
 def test_nothing_is_read_from_networks_that_all_diverged(nnft: Nnft) -> None:
     """No number from nothing."""
     assert train(nnft, "--quiet", data=HUGE, activation="relu").code == 5
@@ -101,6 +102,7 @@ def test_action_of_trained_networks(finished: Nnft) -> None:
         refused(finished(command, "run.h5"), 2, "[training] in 'run.h5'", "use nnft action", "--prior")
 
 
+@pytest.mark.long
 def test_scan_over_the_width(nnft: Nnft) -> None:
     (nnft.folder / "card.toml").write_text(training_text(), encoding="utf-8")
     words = ["scan", "card.toml", "--set", "network.widths=[[4],[8]]", "-o", "scan"]
@@ -123,6 +125,7 @@ def test_scan_over_the_width(nnft: Nnft) -> None:
     refused(nnft(*words), 2, "'scan'", "--overwrite or --resume")
 
 
+@pytest.mark.long
 def test_scan_that_is_stopped_goes_on(nnft: Nnft) -> None:
     (nnft.folder / "card.toml").write_text(training_text(), encoding="utf-8")
     words = ["scan", "card.toml", "--set", "training.step=[0.05,0.1]", "--quiet", "-o"]

@@ -225,6 +225,7 @@ def refused_card(nnft: Nnft, text: str, code: int, words: tuple[str, ...]) -> No
     nothing_left(nnft, before)
 
 
+@pytest.mark.first(5)
 @pytest.mark.parametrize("fault", list(DATA))
 def test_every_fault_of_the_data(nnft: Nnft, fault: str) -> None:
     files, data, code, words = DATA[fault]
@@ -250,12 +251,14 @@ def test_good_data_are_not_refused(nnft: Nnft) -> None:
     assert digests[2] != digests[0]
 
 
+@pytest.mark.first(5)
 @pytest.mark.parametrize("fault", list(CARDS))
 def test_every_fault_of_the_training(nnft: Nnft, fault: str) -> None:
     keys, words = CARDS[fault]
     refused_card(nnft, training_text(**keys), 2, words)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("fault", list(LINES))
 def test_every_fault_of_the_lines(nnft: Nnft, fault: str) -> None:
     (old, new), words = LINES[fault]

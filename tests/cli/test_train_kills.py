@@ -127,6 +127,7 @@ def kill_and_compare(nnft: Nnft, name: str, kills: int) -> None:
     assert {entry.name for entry in nnft.folder.iterdir()} == names | {"card.toml"}
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("name", some("gd", "hmc"))
 def test_killed_trainings_end_with_the_same_bytes(nnft: Nnft, name: str) -> None:
     kill_and_compare(nnft, name, kills=2)
@@ -160,6 +161,7 @@ def test_time_budget_and_resume(nnft: Nnft, name: str) -> None:
     assert nnft("verify", "run.h5").code == 0
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -196,6 +198,7 @@ def test_signal_within_a_wave(nnft: Nnft, number: int, code: int) -> None:
     assert finish(onward).code == 143
 
 
+@pytest.mark.long
 def test_second_writer_is_refused_and_readers_are_not(nnft: Nnft) -> None:
     """And a checkpoint on request, which says so."""
     write_card(nnft, lines=ENDLESS)
@@ -214,6 +217,7 @@ def test_second_writer_is_refused_and_readers_are_not(nnft: Nnft) -> None:
     assert networks_done(run) == 0
 
 
+@pytest.mark.long
 def test_stop_before_the_first_checkpoint_leaves_nothing(nnft: Nnft) -> None:
     """While the engine is made: libraries, the first curvature, kernels."""
     write_card(nnft, lines=ENDLESS)
