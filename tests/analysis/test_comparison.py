@@ -144,6 +144,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize(("training", "changes", "names"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_every_training_has_its_theories(
     training: dict[str, Any], changes: dict[str, Any], names: list[str], trained: Trained

@@ -96,6 +96,7 @@ def test_json_of_a_flow(finished: Nnft) -> None:
     assert strict(finished("flow", "flow.h5", "--json").out)["rows"][0].get("pull_train") is None
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("networks", [1, 2])
 def test_json_of_few_networks_without_test_points(nnft: Nnft, networks: int) -> None:
     """No error bars, no test error: null, nothing else; one network has no pulls."""
@@ -116,6 +117,7 @@ def test_card_with_a_flow_is_the_flow_of_the_run(finished: Nnft) -> None:
     assert everything(finished.folder / "card.h5") == everything(finished.folder / "flow.h5")
 
 
+@pytest.mark.long
 def test_all_options(finished: Nnft) -> None:
     end = finished(
         "flow", "run.h5", "-o", "other.h5", "--cutoffs", "quantiles:4", "--layers", "1,2",
@@ -191,6 +193,7 @@ def test_refusals(finished: Nnft, name: str) -> None:
     assert {entry.name: entry.read_bytes() for entry in finished.folder.iterdir()} == before
 
 
+@pytest.mark.long
 def test_runs_that_have_no_flow(nnft: Nnft) -> None:
     assert nnft("sample", nnft.card(), "-o", "prior.h5", "--quiet").code == 0
     refused(nnft("flow", "prior.h5", "-o", "x.h5", *CUTOFFS), 2, "no training in 'prior.h5'", "nnft train")
@@ -267,6 +270,7 @@ def test_time_budget_and_resume(nnft: Nnft) -> None:
     assert nnft("verify", "flow.h5").code == 0
 
 
+@pytest.mark.long
 def test_run_that_is_not_finished(nnft: Nnft) -> None:
     text = training_text("gd", "step = 0.001\nsteps = 1000000000\nsnapshots = 2", checkpoint_seconds=0.1)
     (nnft.folder / "card.toml").write_text(text, encoding="utf-8")

@@ -91,6 +91,7 @@ def kill_and_compare(nnft: Nnft, chains: int, kills: int) -> None:
     assert names == wanted | {f"{name}.fields" for name in wanted} | {"card.toml"}
 
 
+@pytest.mark.long
 def test_20_kills(nnft: Nnft) -> None:
     kill_and_compare(nnft, chains=5, kills=4)
 

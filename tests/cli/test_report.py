@@ -32,6 +32,7 @@ def test_page_is_named_and_not_replaced_unasked(nnft: Nnft, run_file: Path) -> N
     assert [entry.name for entry in nnft.folder.iterdir()] == ["run-report.html"]
 
 
+@pytest.mark.long
 def test_what_cannot_be_reported_is_one_line(nnft: Nnft, run_file: Path) -> None:
     (nnft.folder / "text.h5").write_text("no run", encoding="utf-8")
     (nnft.folder / "scan").mkdir()

@@ -67,6 +67,7 @@ def kill_and_compare(nnft: Nnft, scans: int, kills: int) -> None:
     assert killed >= scans * kills * 0.6
 
 
+@pytest.mark.long
 def test_kills(nnft: Nnft) -> None:
     kill_and_compare(nnft, scans=1, kills=4)
 

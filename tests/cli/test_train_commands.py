@@ -58,6 +58,7 @@ def test_some_networks_diverge(nnft: Nnft) -> None:
     assert (compared["diverged"], compared["networks"]) == (lost["networks"], 32 - lost["networks"])
 
 
+@pytest.mark.long
 def test_all_networks_diverge(nnft: Nnft) -> None:
     end = train(nnft, data=HUGE, activation="relu", fields=5)
     refused(end, 5, "all networks diverged: got 32 of 32 networks", "lower training.step")

@@ -140,6 +140,7 @@ def test_20_kills(nnft: Nnft, name: str) -> None:
     kill_and_compare(nnft, name, kills=20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", some("underdamped"))
 def test_time_budget_and_resume(nnft: Nnft, name: str) -> None:
     write_card(nnft, name)

@@ -72,6 +72,7 @@ def page(page_path: Any) -> Any:
     return lambda kind: Page(page_path(kind).read_text(encoding="utf-8"))
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_is_closed_and_refers_to_nothing_outside(kind: str, page: Any, page_path: Any) -> None:
     text, found = page_path(kind).read_text(encoding="utf-8"), page(kind)
@@ -281,6 +282,7 @@ def test_two_pictures_with_one_key_are_refused() -> None:
         in_order([ReportSection("card", "", pictures=(picture, picture))])
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("share", "words"), [(0.8, "coarser"), (0.2, "left out")])
 def test_large_pictures_give_way(
     share: float, words: str, folder: Path, tmp_path: Path, page_path: Any

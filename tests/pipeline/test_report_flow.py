@@ -18,6 +18,7 @@ pytest.importorskip("jinja2")
 FLOW = '[flow]\ncutoffs = "log:1e-3:1e3:5"\nnoise_variance = 0.5\n'
 
 
+@pytest.mark.long
 def test_report_has_table_and_picture_of_the_flow(tmp_path: Path) -> None:
     found = {}
     for name, further in (("without", ""), ("with", FLOW)):

@@ -286,7 +286,8 @@ def test_ensemble_that_diverges_as_a_whole(tmp_path: Path) -> None:
 def test_memory_that_is_too_small_says_how_many_chains_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_state, "available_bytes", lambda: 1 << 20)
+    for module in (memory, train_state):
+        monkeypatch.setattr(module, "available_bytes", lambda: 1 << 20)
     lines = "ridge = 0.1\nstep = 0.01\ndraws = 200\nchains = 64"
     with pytest.raises(EnvironmentRefusal, match=r"got 512 members of .* MiB; \d+ fit") as caught:
         train(training_spec("langevin", lines), tmp_path / "run.h5")

@@ -155,11 +155,11 @@ def test_faults_of_arrays_and_of_two_files(tmp_path: Path) -> None:
         ({"scale": "unit-norm"}, "impossible scale in training.data.scale: got training point 0 of x.csv"),
         (
             {"inputs": [2, 3], "allow_constant": True, "scale": "standardize"},
-            "got component 1 of x.csv equal in all training points",
+            "got component 2 of x.csv equal in all training points",
         ),
         (
             {"targets": [3], "inputs": [1, 2], "target_scale": "unit-variance"},
-            "in training.data.target_scale: got target 0 of x.csv equal",
+            "in training.data.target_scale: got target 1 of x.csv equal",
         ),
     ],
 )

@@ -95,6 +95,7 @@ def gd(tmp_path_factory: pytest.TempPathFactory) -> Expectation:
         return expected_losses(RenormalizedRun(run), NETWORKS)
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize("name", EVERY)
 def test_losses_are_those_expected_given_the_features(tmp_path: Path, name: str) -> None:
     with run_of(tmp_path, spec_of(name)) as run:
