@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-PARTS = 4
+PARTS = 16
 """Parts for each thread, so that a slow one is not waited for."""
 
 THREAD_BYTES = 16 << 20
