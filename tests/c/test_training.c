@@ -251,6 +251,89 @@ static uint64_t test_tangent_kernel(void)
     return 0;
 }
 
+/* Sums of squared derivatives from the gradient: a residual of one at a single point and output is one row of the
+ * Jacobian. More points than a block of a gradient takes. */
+static uint64_t test_squared_slopes(void)
+{
+    for (int64_t points = 1; points <= 97; points += 32) {
+        recipe r = deep;
+        r.points = points;
+        model m = build(&r, 0);
+        double *f = outputs(&m), *row = exact_double(m.size), *sums = exact_double(m.size);
+        double *found = exact_double(m.size), *work = exact_double(m.work_size);
+        memset(sums, 0, (size_t)m.size * sizeof *sums);
+        memset(work, 0xff, (size_t)m.work_size * sizeof *work);
+        for (int64_t k = 0; k < points * m.outputs; k++) {
+            for (int64_t i = 0; i < m.outputs; i++)
+                for (int64_t b = 0; b < points; b++)
+                    targets_of(&m)[i * m.padded + b] = f[i * points + b] - (k == i * points + b);
+            gradient(&m, 0xff, row);
+            for (int64_t j = 0; j < m.size; j++) sums[j] += row[j] * row[j];
+        }
+        core->squared_slopes_d(m.header, m.parameters, m.set, m.weights, work, found);
+        for (int64_t l = 0; l < m.layers; l++)
+            for (int64_t i = 0; i < r.rows[l]; i++)
+                for (int64_t j = 0; j < layer_number(&m, l, 2); j++) {
+                    double want = row_of(&m, sums, l, i)[j];
+                    CHECK(fabs(row_of(&m, found, l, i)[j] - want) <= 1e-12 * (1 + want));
+                }
+        free(f);
+        free(row);
+        free(sums);
+        free(found);
+        free(work);
+        discard(&m);
+    }
+    return 0;
+}
+
+/* numbers of the readout replaced: outputs of the whole network with them, at every cutoff, nested and anew */
+static uint64_t test_readout_moves(void)
+{
+    const int64_t cutoffs = 4, last = 3;
+    for (int64_t points = 3; points <= 67; points += 32)
+        for (int64_t anew = 0; anew < 2; anew++) {
+            recipe r = deep;
+            r.points = points;
+            model m = build(&r, 0);
+            const int64_t stride = layer_number(&m, last, 3), numbers = m.outputs * stride;
+            const int64_t shape[2] = { cutoffs, anew };
+            int64_t *first = exact_bytes((size_t)numbers * sizeof *first);
+            double *amounts = exact_double((anew ? cutoffs : 1) * numbers), *work = exact_double(m.work_size);
+            double *base = exact_double(m.outputs * points), *moved = exact_double(cutoffs * m.outputs * points);
+            double *kept = row_of(&m, m.weights, last, 0), *before = exact_double(numbers), *f = outputs(&m);
+            memcpy(before, kept, (size_t)numbers * sizeof *before);
+            for (int64_t k = 0; k < numbers; k++) first[k] = (k * 7) % (cutoffs + 1);
+            for (int64_t k = 0; k < (anew ? cutoffs : 1) * numbers; k++) amounts[k] = number(k + 11, 0);
+            memset(moved, 0, (size_t)(cutoffs * m.outputs * points) * sizeof *moved);
+            memset(work, 0xff, (size_t)m.work_size * sizeof *work);
+            core->readout_moves_d(m.header, m.parameters, m.set, m.weights, work, first, amounts, shape, base, moved);
+            CHECK(memcmp(base, f, (size_t)(m.outputs * points) * sizeof *f) == 0);
+            for (int64_t c = 0; c < cutoffs; c++) {
+                for (int64_t k = 0; k < numbers; k++) {
+                    int inside = k % stride < layer_number(&m, last, 2) && first[k] <= c;
+                    kept[k] = before[k] + (inside ? amounts[(anew ? c * numbers : 0) + k] : 0);
+                }
+                double *want = outputs(&m);
+                for (int64_t k = 0; k < m.outputs * points; k++) {
+                    double sum = base[k];
+                    for (int64_t b = anew ? c : 0; b <= c; b++) sum += moved[b * m.outputs * points + k];
+                    CHECK(fabs(sum - want[k]) <= 1e-12 * (1 + fabs(want[k])));
+                }
+                free(want);
+            }
+            free(first);
+            free(amounts);
+            free(work);
+            free(base);
+            free(moved);
+            free(before);
+            free(f);
+            discard(&m);
+        }
+    return 0;
+}
+
 /* the last layer alone on the set of its features has the last layer's gradient, to the last bit */
 static uint64_t test_features(void)
 {
@@ -382,7 +465,8 @@ static uint64_t test_residual_steps(void)
             const double scales[2] = { 0.125, 0.25 };
             int64_t *order = exact_bytes((size_t)count * sizeof *order);
             double *kernel = exact_double(points * points), *r = exact_double(points), *moves = exact_double(points);
-            double *picked = exact_double(batch > 8 ? batch : 8), *expected = exact_double(points), *sums = exact_double(points);
+            double *picked = exact_double(batch > 8 ? batch : 8), *expected = exact_double(points);
+            double *sums = exact_double(points);
             for (int64_t k = 0; k < points * points; k++) kernel[k] = number(k, 0);
             for (int64_t k = 0; k < count; k++) order[k] = (5 * k + k / 2) % points;
             for (int64_t k = 0; k < points; k++) {
@@ -449,6 +533,8 @@ int main(void)
     on_every_core(test_products);
     on_every_core(test_differences);
     on_every_core(test_tangent_kernel);
+    on_every_core(test_squared_slopes);
+    on_every_core(test_readout_moves);
     on_every_core(test_features);
     on_every_core(test_padding_of_points);
     on_every_core(test_sums);
