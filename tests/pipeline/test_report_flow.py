@@ -12,9 +12,6 @@ from nnft.pipeline.report_output import report_of_file
 from nnft.pipeline.train import train
 from nnft.spec.run import RunSpec
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("jinja2")
-
 FLOW = '[flow]\ncutoffs = "log:1e-3:1e3:5"\nnoise_variance = 0.5\n'
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-pytest.importorskip("matplotlib")
-
 from matplotlib.figure import Figure
 
 from nnft.plots import slices
 
 
-def test_ratio_of_nothing_has_an_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ratio_of_nothing_has_an_axis() -> None:
     class Empty:
         fields = np.linspace(-3.0, 3.0, 7)
         deviation, point, outputs = 1e-9, 0, None
