@@ -10,14 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
+from forks import Forks
 
 SEED = 20240601
 SCRIPT = Path(sys.executable).with_name("nnft")
 VOLATILE = ("/provenance", "/runtime", "/config")
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ def default_signals() -> None:
 
 class Nnft:
     """Runs ``nnft`` in a folder; no traceback, no signal of its own, no long line is ever accepted."""
+
+    forks: ClassVar[tuple[str, Forks] | None] = None
+    """A folder of compiled kernels, and the process from which commands that use it are forked."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
@@ -77,9 +81,13 @@ class Nnft:
         )
 
     def __call__(self, *words: str | Path, **options: Any) -> Outcome:
-        """Run a command to its end."""
+        """Run a command to its end; in a process that was started anew if `options` say how to start it."""
         begun = time.monotonic()
-        return finish(self.start(*words, **options), begun)
+        if options or self.forks is None or self.forks[0] != self.variables["NNFT_CACHE_DIR"]:
+            return finish(self.start(*words, **options), begun)
+        texts, variables = [str(word) for word in words], self.environment({})
+        code, out, err = self.forks[1].run(texts, self.folder, variables, PATIENCE)
+        return seen(Outcome(code, out, err, time.monotonic() - begun))
 
     def card(self, name: str = "card.toml", **keys: Any) -> Path:
         """Write a card; keys as in `card_text`."""
@@ -97,7 +105,11 @@ def finish(process: subprocess.Popen[str], begun: float | None = None) -> Outcom
         process.kill()
         process.communicate()
         raise
-    outcome = Outcome(process.returncode, out or "", err or "", time.monotonic() - begun)
+    return seen(Outcome(process.returncode, out or "", err or "", time.monotonic() - begun))
+
+
+def seen(outcome: Outcome) -> Outcome:
+    """Return how a command ended; no ending may show a traceback."""
     assert "Traceback" not in outcome.err + outcome.out, outcome.err
     return outcome
 

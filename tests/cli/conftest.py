@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Nnft
+from command_line import SCRIPT, Nnft
+from forks import Forks
 
 
 @pytest.fixture(scope="session")
-def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder that holds the compiled kernels of a small run; that of this worker if there are several."""
     named = os.environ.get("NNFT_CACHE_DIR") if "PYTEST_XDIST_WORKER" in os.environ else None
     folder = Path(named) if named else tmp_path_factory.mktemp("kernels")
@@ -20,7 +22,11 @@ def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert first.code == 0, first.err
     assert json.loads(nnft("info", "--json").out)["kernel_cache"] == str(folder)
     assert any(folder.rglob("*.nbc"))
-    return folder
+    forks = Forks(SCRIPT, nnft.environment({}))
+    Nnft.forks = (str(folder), forks)
+    yield folder
+    Nnft.forks = None
+    forks.close()
 
 
 @pytest.fixture

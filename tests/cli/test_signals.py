@@ -153,7 +153,8 @@ def test_time_budget_ends_the_run(nnft: Nnft) -> None:
     assert done > 0
     assert end.lines == stopped_line(["nnft", "sample", "card.toml", "-o", "run.h5"], done, ENDLESS)
     status = nnft("status", "run.h5")
-    assert "stopped; go on with nnft sample" in status.out
+    again = "nnft sample card.toml -o run.h5 --max-time 4 --threads 1 --resume"
+    assert f"stopped; go on with {again}" in status.out
     assert f"{done} of {ENDLESS}" in status.out
     busy = nnft("sample", "card.toml", "-o", "run.h5")
     refused(busy, 2, "run.h5", "--resume")

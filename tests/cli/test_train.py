@@ -80,6 +80,7 @@ def test_every_algorithm_trains(trained: Trained, name: str) -> None:
         assert all(point[order]["stderr"] > 0.0 for point in state["points"])
     remarks = {"gradient-flow": "a guess", "mala": "step size", "hmc": "step size"}
     lines = (nnft.folder / "remarks.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if "networks/s, about" not in line]  # progress on a slow machine
     assert len(lines) == (algorithm in remarks), lines
     assert all(line.startswith("nnft: ") and remarks[algorithm] in line for line in lines)
     names = {"card.toml", "printed.json", "remarks.txt", "run.h5", "run.h5.fields"}

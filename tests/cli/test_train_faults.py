@@ -316,3 +316,5 @@ def test_samples_of_a_training_card_are_those_before_the_training(nnft: Nnft) ->
     other = nnft("train", "card.toml", "-o", "run.h5", "--resume")
     assert other.code == 2
     assert "another value in training.algorithm: got gd; the file has none" in other.err
+    assert "another value in estimate.layer_pairs" in other.err
+    assert len(other.lines) == 2  # one key stands for a table

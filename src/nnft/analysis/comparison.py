@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nnft.analysis.comparison_table import Row, Table, compare_number, compare_table
 from nnft.analysis.comparison_verdict import verdict
 from nnft.analysis.identities import identities
-from nnft.analysis.trained_law import Law, Prediction
+from nnft.analysis.trained_law import Law, Prediction, closest
 from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_theory import theories
 from nnft.errors import NumericalError, shorten
@@ -130,10 +130,12 @@ class Comparison:
     @property
     def theory_name(self) -> str:
         """Name of the best theory; empty without."""
-        return self.predictions[0].name if self.predictions else ""
+        best = closest(self.predictions)
+        return best.name if best is not None else ""
 
     def _best(self) -> Law | None:
-        return self.predictions[0].final if self.predictions else None
+        best = closest(self.predictions)
+        return best.final if best is not None else None
 
 
 def compare(trained: TrainedRun) -> Comparison:

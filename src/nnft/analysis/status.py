@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnft.analysis.run import open_run
+from nnft.analysis.run import Run, open_run
 from nnft.errors import NumericalError
 from nnft.store.lock import lock_holder
 
+COMMANDS = ("sample", "train", "flow")
 ERRORS = (("mean_error_of_width", "of the width in the mean"), ("relative_error_g2", "of G2"))
 """Errors of trained networks, and what they are shares of."""
 
@@ -48,6 +50,7 @@ def run_status(path: str | os.PathLike[str]) -> dict[str, Any]:
             "networks_per_second": stored.runtime.get("networks_per_second"),
             "checkpoint_age_seconds": max(0.0, (datetime.now(UTC) - updated).total_seconds()),
             "relative_error_g4": None,
+            "command": _command(run),
         }
         if run.training is None and "S4:0000" in run.estimator.layout.tables and run.networks:
             state["relative_error_g4"] = _relative_error(run)
@@ -99,6 +102,25 @@ def _relative_error(run: Any) -> float | None:
     return _median(relative)
 
 
+def _again(state: dict[str, Any]) -> str:
+    """Return the command that goes on with a stopped run: the one that began it, if that is known."""
+    words = state["command"]
+    if not words:
+        return f"nnft {'train' if 'training' in state else 'sample'} CARD -o FILE --resume"
+    return shlex.join([*words, "--resume"])
+
+
+def _command(run: Run) -> list[str]:
+    """Return the words of the command that began a run, without how it began; empty if unknown."""
+    try:
+        words = shlex.split(run.stored.provenance.get("command", ""))
+    except ValueError:
+        return []
+    if len(words) < 3 or words[1] not in COMMANDS:
+        return []
+    return ["nnft", *(word for word in words[1:] if word not in ("--overwrite", "--resume", "--break-lock"))]
+
+
 def status_text(state: dict[str, Any]) -> str:
     """Return a status as a few lines."""
     share = state["networks"] / max(1, state["networks_planned"])
@@ -107,8 +129,7 @@ def status_text(state: dict[str, Any]) -> str:
     elif state["writer_alive"]:
         what = f"running ({state['writer']})"
     else:
-        command = "train" if "training" in state else "sample"
-        what = f"stopped; go on with nnft {command} CARD -o FILE --resume"
+        what = f"stopped; go on with {_again(state)}"
     lines = [
         f"{state['file']}: {what}",
         f"networks   {state['networks']} of {state['networks_planned']} ({share:.1%})",
@@ -117,7 +138,8 @@ def status_text(state: dict[str, Any]) -> str:
     way = state.get("training")
     if way and way["networks"]:
         length = f" of {way['steps']}" if way["steps"] else ""
-        lines.append(f"training   {way['networks']} networks on their way, at step {way['step']}{length}")
+        place = f"at step {way['step']}{length} in the checkpoint"
+        lines.append(f"training   {way['networks']} networks on their way, {place}")
     if way and way["diverged_networks"]:
         lines.append(f"diverged   {way['diverged_networks']} networks: in no average")
     errors = (

@@ -36,8 +36,8 @@ MOST_CHANGE = 0.5
 """Relative change above which the expansion is said not to converge."""
 
 
-def posterior_shift(joint: JointKernels) -> FiniteWidthShift | None:
-    """Return the first-order change of the posterior; None where it is out of reach.
+def posterior_shift(joint: JointKernels) -> FiniteWidthShift | str:
+    """Return the first-order change of the posterior; why there is none where it is out of reach.
 
     It is that at all joint points, without the test points where these are too many.
 
@@ -53,8 +53,8 @@ def posterior_shift(joint: JointKernels) -> FiniteWidthShift | None:
     count = len(joint.points)
     if count > most:
         count = joint.train + joint.mesh
-    if not trained.widths or count > most:
-        return None
+    if count > most:
+        return f"{count} points; it is worked out for at most {most} of them"
     try:
         return finite_width_shift(
             activation(*trained.activation),
@@ -67,8 +67,8 @@ def posterior_shift(joint: JointKernels) -> FiniteWidthShift | None:
             observe=trained.observe,
             asked=slice(joint.train, joint.train + joint.mesh),
         )
-    except (UsageError, NumericalError):
-        return None
+    except (UsageError, NumericalError) as error:
+        return str(error)
 
 
 def with_shift(joint: JointKernels, process: Prediction, means: FloatArray) -> list[Prediction]:
@@ -83,10 +83,11 @@ def with_shift(joint: JointKernels, process: Prediction, means: FloatArray) -> l
         Its mean of the output at all joint points.
     """
     found, law = posterior_shift(joint), process.final
-    if found is None or law is None:
+    if isinstance(found, str) or law is None:
         values, _ = kernel_eigenvalues(joint.blocks(joint.prior)[0])
         learned = float(np.sum(values / (values + joint.trained.ridge)))
-        return [replace(process, departure=by_count(joint.trained, learned))]
+        words = f"{by_count(joint.trained, learned)}; no first order in 1 / width: {found}"
+        return [replace(process, departure=words)]
     part = slice(joint.train, joint.train + joint.mesh)
     mean, covariance = found.mean[part], found.covariance[part, part]
     relative = _size(mean) / (_size(law.mean) or 1.0) + _size(covariance) / (_size(law.covariance) or 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,6 +89,26 @@ class Prediction:
     final: Law | None
     flow: tuple[Law | None, ...] = ()
     departure: str = ""
+
+
+def closest(predictions: Sequence[Prediction]) -> Prediction | None:
+    """Return the theory that leaves out the least, of those that know the end; None if none does.
+
+    An exact one, or that with the smallest expected departure; where none is known, the first.
+    """
+    known = [prediction for prediction in predictions if prediction.final is not None]
+    return min(known, key=_left_out, default=None)
+
+
+def _left_out(prediction: Prediction) -> float:
+    """Expected departure of mean and covariance over their sizes; infinite where it is not known."""
+    law = prediction.final
+    if prediction.exact:
+        return 0.0
+    if law is None or law.mean_departure is None or law.covariance_departure is None:
+        return np.inf
+    pairs = ((law.mean_departure, law.mean), (law.covariance_departure, law.covariance))
+    return sum(float(np.linalg.norm(left) / (np.linalg.norm(whole) or 1.0)) for left, whole in pairs)
 
 
 def gaussian_law(joint: JointKernels, mean: FloatArray, covariance: FloatArray, half_loss: float) -> Law:

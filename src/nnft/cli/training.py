@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from nnft.cli.command import StrictCommand
+from nnft.cli.patience import patience
 from nnft.cli.run_options import run_into_file, run_options
 
 
@@ -62,5 +63,6 @@ def compare(run: str, output: str | None, overwrite: bool, plot: str | None, as_
     from nnft.pipeline.compare_output import comparison_of_file
 
     command = shlex.join(sys.argv).encode("utf-8", "backslashreplace").decode()
-    found = comparison_of_file(run, output=output, overwrite=overwrite, plot=plot, command=command)
+    with patience("working out what theory says of these networks"):
+        found = comparison_of_file(run, output=output, overwrite=overwrite, plot=plot, command=command)
     click.echo(json.dumps(found.record, indent=2) if as_json else found.text)

@@ -6,6 +6,7 @@ import numpy as np
 
 from nnft.analysis.comparison_table import estimate_or_nothing
 from nnft.analysis.run import Run
+from nnft.analysis.trained_law import closest
 from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_theory import theories
 from nnft.errors import UsageError, shorten
@@ -98,7 +99,8 @@ def _loss_theory(trained: TrainedRun, when: Moments) -> LossTheory | None:
     found = theories(trained).predictions
     if not found:
         return None
-    best, numbers = found[0], [f"{name}_error" for name in ERRORS]
+    best = closest(found) or found[0]
+    numbers = [f"{name}_error" for name in ERRORS]
     along = [{} if law is None else law.numbers for law in best.flow]
     steady = len(along) < len(when.values) or numbers[0] not in set.intersection(*map(set, along))
     laws = along if not steady else [] if best.final is None else [best.final.numbers]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nnft.analysis.chain_statistics import FEWEST_DRAWS
 from nnft.analysis.comparison_table import estimate_or_nothing
 from nnft.analysis.run import Run
+from nnft.analysis.trained_law import closest
 from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_theory import theories
 from nnft.errors import UsageError, shorten
@@ -49,8 +50,8 @@ def trained_predictor(run: Run) -> TrainedPredictor:
     trained = TrainedRun(run)
     mean, second = run.connected(1), estimate_or_nothing(run.estimator, 2)
     coincident = second.indices[:, 0] == second.indices[:, 1]
-    found = theories(trained).predictions
-    law = found[0].final if found else None
+    best = closest(theories(trained).predictions)
+    law = best.final if best is not None else None
     return TrainedPredictor(
         points=run.points,
         mean=mean.value,
@@ -61,7 +62,7 @@ def trained_predictor(run: Run) -> TrainedPredictor:
         train_targets=trained.train_targets[:, trained.observe],
         theory_mean=None if law is None else law.mean,
         theory_variance=None if law is None else np.diagonal(law.covariance),
-        theory_name="" if law is None else found[0].name,
+        theory_name="" if best is None else best.name,
     )
 
 

@@ -24,6 +24,7 @@ NEAR = 30.0
 """A level is drawn where it lies within this factor of the errors; farther away it is named only."""
 
 LEVELS = {"ridge": (r"ridge $\kappa$", ":"), "label noise": ("label noise $s^2$", (0, (6, 2, 1, 2, 1, 2)))}
+THEORY_LINES = {"train": "--", "test": ":"}
 SETS = (("train", "training error", BLUE, "o"), ("test", "test error", ORANGE, "s"))
 
 
@@ -183,18 +184,16 @@ def _draw_theory(axes: Axes, curves: LossCurves) -> None:
     theory = curves.theory
     if theory is None:
         return
-    label = label_text(theory.name, 50)
-    for key, *_ in SETS:
+    for key, label, *_ in SETS:
         if key not in theory.errors or _series(curves, key) is None:
             continue
         when, errors = curves.moments.values, theory.errors[key]
         if theory.steady:
             when, errors = np.array(curves.draws or (when[0], when[-1])), np.repeat(errors, 2)
         axes.plot(
-            when, errors, color=BLACK, linewidth=1.2, linestyle="--", zorder=4, label=label,
-            gid=f"{key}-theory",
+            when, errors, color=BLACK, linewidth=1.2, linestyle=THEORY_LINES[key], zorder=4,
+            label=f"{label_text(theory.name, 50)}, {label}", gid=f"{key}-theory",
         )  # fmt: skip
-        label = ""
 
 
 def _with_theory(curves: LossCurves, low: float, high: float) -> tuple[float, float]:

@@ -24,9 +24,9 @@ from nnft.spec.inputs import InputsSpec
 from nnft.spec.mesh import Mesh, make_mesh, resolve_mesh
 from nnft.spec.network import NetworkSpec
 from nnft.spec.point_files import ReadDataset
-from nnft.spec.problems import card_error, line, mistake, shown
+from nnft.spec.problems import card_error, mistake, shown
 from nnft.spec.resolve import Resolution, resolve
-from nnft.spec.run_keys import deformation_values, run_values
+from nnft.spec.run_keys import deformation_values, differences, run_values
 from nnft.spec.toml_text import toml_text
 from nnft.spec.trained_run import resolve_trained, resumed_bins
 from nnft.spec.training import TrainingSpec
@@ -344,17 +344,10 @@ class RunSpec(Table):
 
     def difference(self, other: Self) -> list[str]:
         """Return a line for each determining key in which the stored `other` differs from this card."""
-        card, file = self.determining(), other.determining()
-        return [
-            line(
-                "another value",
-                key,
-                _shown_value(card.get(key, "none")),
-                f"the file has {_shown_value(file.get(key, 'none'))}",
-            )
-            for key in card | file
-            if card.get(key) != file.get(key)
-        ]
+        trained = self.resolution.training
+        given = self.training is not None and self.training.ridge is not None
+        factor = 0.5 / trained.loss_factor if trained is not None and given else None
+        return differences(self.determining(), other.determining(), factor)
 
     def to_toml(self) -> str:
         """Return a card with every default filled in and every ``auto`` of the estimate decided.
@@ -388,8 +381,3 @@ class RunSpec(Table):
             decided = {"cell": interaction.cell, "readouts": resolution.readouts}
             card["deformation"] = self.deformation.model_dump() | decided
         return toml_text(card | {"store": self.store.model_dump()})
-
-
-def _shown_value(value: object) -> str:
-    text = json.dumps(value) if not isinstance(value, str) else value
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
+
 from nnft.spec.deformation import POWERS, Interaction
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.mesh import Mesh
 from nnft.spec.network import NetworkSpec
+from nnft.spec.problems import line
 from nnft.spec.resolve import Resolution
+
+REPRESENTATIVES = {"training": ("training.algorithm",), "flow": ("flow.cutoffs",)}
+"""What stands for a whole table in a message."""
 
 
 def run_values(
@@ -50,3 +58,50 @@ def deformation_values(interaction: Interaction, readouts: int) -> dict[str, obj
     values["deformation.invariance"] = interaction.invariance
     values["deformation.readouts"] = readouts
     return values
+
+
+def differences(card: Mapping[str, object], file: Mapping[str, object], ridge: float | None) -> list[str]:
+    """Return a line for each determining key in which a stored run differs from a card.
+
+    Parameters
+    ----------
+    card, file : mapping
+        Determining values by dotted key.
+    ridge : float, optional
+        Ridge over temperature, for a card that gives the ridge.
+    """
+    lines = []
+    for key in _worth_a_line(card, file):
+        name, pair = key, [values.get(key, "none") for values in (card, file)]
+        if key == "training.temperature" and ridge is not None:
+            name = "training.ridge"
+            pair = [float(f"{value * ridge:.12g}") if isinstance(value, float) else value for value in pair]
+        got, has = map(_shown_value, _without_common_words(pair))
+        lines.append(line("another value", name, got, f"the file has {has}"))
+    return lines
+
+
+def _worth_a_line(card: Mapping[str, object], file: Mapping[str, object]) -> list[str]:
+    """Return the keys that differ; one of a table that only one side has."""
+    both = {key.partition(".")[0] for key in card} & {key.partition(".")[0] for key in file}
+    found = []
+    for key in dict(card) | dict(file):
+        table = key.partition(".")[0]
+        if card.get(key) != file.get(key) and (table in both or key in REPRESENTATIVES.get(table, (key,))):
+            found.append(key)
+    return found
+
+
+def _without_common_words(pair: list[object]) -> list[object]:
+    """Return two descriptions with a digest at their ends; of what differs in the digest only, the digest."""
+    parts = [value.rpartition(", sha256 ") if isinstance(value, str) else ("", "", "") for value in pair]
+    if parts[0][1] and parts[0][0] == parts[1][0]:
+        return [f"sha256 {part[2]}" for part in parts]
+    return pair
+
+
+def _shown_value(value: object) -> str:
+    """Return a value on one short line; of a digest its beginning."""
+    text = json.dumps(value) if not isinstance(value, str) else value
+    text = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1..", text)
+    return text if len(text) <= 120 else text[:117] + "..."
