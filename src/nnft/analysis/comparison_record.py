@@ -36,7 +36,7 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
         "layers": trained.layers,
         "widths": list(trained.widths),
         "activation": trained.activation[0],
-        "train_points": len(found.train_inputs),
+        "train_points": int(trained.training["train_points"]),
         "temperature": trained.temperature,
         "ridge": trained.ridge,
         "step": float(trained.training["step"]),

@@ -214,7 +214,10 @@ def _notes(base: Diagnosis, found: Sequence[ObservableVerdict], set_aside: Seque
             "drift from all of them"
         )
     if not base.shared_target:
-        notes.append("frozen layers give each network its own law: each network is judged by its own chains")
+        notes.append(
+            "frozen layers, or data of its own, give each network its own law: each network is judged by its "
+            "own chains"
+        )
     if base.algorithm in UNADJUSTED:
         notes.append(
             f"the bias of {base.algorithm} from its step is not part of this verdict: use --extrapolate"

@@ -105,4 +105,4 @@ class RenormalizedRun:
     @property
     def has_test(self) -> bool:
         """Whether there are test points."""
-        return "data/test_inputs" in self.run.stored.training
+        return bool(self.run.plan["training"]["test_points"])

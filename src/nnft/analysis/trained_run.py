@@ -140,15 +140,20 @@ class TrainedRun:
         """Whether the readout is averaged exactly given the hidden layers."""
         return str(self.training["estimator"]) == "trained-conditional"
 
+    @property
+    def data_anew(self) -> bool:
+        """Whether every network has data of its own, which the file does not hold."""
+        return "data/sha256" in self.run.stored.training
+
     @cached_property
     def train_inputs(self) -> FloatArray:
-        """Training inputs, shape (M, d)."""
-        return self._data("train_inputs")
+        """Training inputs, shape (M, d); M = 0 where every network has its own."""
+        return np.zeros((0, self.sizes[0])) if self.data_anew else self._data("train_inputs")
 
     @cached_property
     def train_targets(self) -> FloatArray:
         """Targets of all outputs, shape (M, D)."""
-        return self._data("train_targets")
+        return np.zeros((0, self.sizes[-1])) if self.data_anew else self._data("train_targets")
 
     @cached_property
     def test_inputs(self) -> FloatArray:

@@ -52,6 +52,11 @@ def theories(trained: TrainedRun) -> Theories:
 
 def missing(trained: TrainedRun) -> str:
     """Return why no theory applies; empty if one does."""
+    if trained.data_anew:
+        return (
+            "data differ from network to network (training.data.anew), and theories are of one set of data; "
+            "expected losses of a flow, nnft flow --theory, use the data of each"
+        )
     if trained.samples_posterior:
         if trained.every_layer or trained.readout_only:
             return ""

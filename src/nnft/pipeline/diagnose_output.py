@@ -91,7 +91,7 @@ def diagnosis_of_run(run: Run) -> Diagnosis:
         draws_done=traces.shape[1],
         thinning=int(plan["thinning"]),
         algorithm=str(plan["algorithm"]),
-        shared_target=len(plan["trainable"]) == run.plan["layers"],
+        shared_target=len(plan["trainable"]) == run.plan["layers"] and "data/sha256" not in stored,
         chains=int(plan["chains"]),
         acceptance=_acceptance(run),
         temperature=float(plan["temperature"]),

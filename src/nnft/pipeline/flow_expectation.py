@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.errors import UsageError
 from nnft.pipeline.flow_setup import fisher_inputs
+from nnft.pipeline.network_data import check_drawn, data_of_network
 from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train_setup import make_ensemble, resolved
 from nnft.spec.flow_resolution import FlowResolution
@@ -111,21 +112,23 @@ class _Setup:
         spec = RunSpec.from_text(
             stored.config["resolved"], points=stored.points, dataset=data, name=stored.path.name
         )
+        check_drawn(stored, spec)
         self.spec, self.plan = spec, plan_run(spec)
         self.training = resolved(self.plan)
         self.resolved = check_expectation(spec, self.plan)
         self.cutoffs = flow.cutoffs
         self.ensemble = make_ensemble(spec, self.plan, 1, self.training.step or 1.0)
-        self.data = data
-        self.inputs = fisher_inputs(spec, self.resolved)
+        self.data = spec.dataset()
 
     def losses(self, network: int) -> FloatArray:
         """Return expected training and test errors at every cutoff, shape (C, 2)."""
+        self.data = data_of_network(self.spec, network)
+        inputs = fisher_inputs(self.spec, self.resolved, network)
         hidden = self.ensemble.problem.layers(self.ensemble.start(network, 1).theta[0])[:-1]
         rates, variances = self._rates_and_variances()
         features = [
             self._features(hidden, points) * np.sqrt(rates)
-            for points in (self.data.train_inputs, self.data.test_inputs, self.inputs)
+            for points in (self.data.train_inputs, self.data.test_inputs, inputs)
         ]
         law = self._law(features[0], variances / rates)
         information = fisher_diagonal(features[2], self.resolved.noise_variance).values

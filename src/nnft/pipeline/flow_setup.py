@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
+from nnft.pipeline.network_data import data_of_network
 from nnft.samplers.renormalized import FlowSchedule, Renormalization
 from nnft.samplers.trained import TrainedEnsemble
 from nnft.spec.data_scaling import scaled_inputs
@@ -16,19 +19,19 @@ from nnft.spec.teachers import Stream, draw_inputs
 FloatArray = npt.NDArray[np.float64]
 
 
-def fisher_inputs(spec: RunSpec, flow: FlowResolution) -> FloatArray:
+def fisher_inputs(spec: RunSpec, flow: FlowResolution, network: int = 0) -> FloatArray:
     """Return the inputs on which information is measured, shape (X, d).
 
     Fresh ones come from the law of the teacher's inputs, by a seed of their own, and are scaled as the
-    training inputs are.
+    training inputs are. Networks with data of their own have inputs of their own here too.
     """
-    data = spec.dataset()
     if flow.source == "training" or spec.training is None:
-        return data.train_inputs[: flow.points]
+        return data_of_network(spec, network).train_inputs[: flow.points]
     table = spec.training.data
-    fresh = draw_inputs(table.model_copy(update={"seed": flow.seed}), flow.points, Stream.FISHER)
+    network = network if table.anew else 0
+    fresh = draw_inputs(table.model_copy(update={"seed": flow.seed}), flow.points, Stream.FISHER, network)
     if table.file is None and table.points is not None:
-        drawn = draw_inputs(table, table.points, Stream.INPUTS)
+        drawn = draw_inputs(table, table.points, Stream.INPUTS, network)
         fresh = scaled_inputs(table, drawn, fresh, "fresh inputs")[1]
     return fresh
 
@@ -51,7 +54,8 @@ def make_renormalization(
     )
     test = (data.test_inputs, data.test_targets) if len(data.test_inputs) else None
     inputs, mesh = fisher_inputs(spec, flow), spec.mesh().points
-    return Renormalization(ensemble, schedule, inputs, mesh, test, flow.tangents)
+    inputs_of = partial(fisher_inputs, spec, flow) if data.anew else None
+    return Renormalization(ensemble, schedule, inputs, mesh, test, flow.tangents, inputs_of)
 
 
 def quantile_cutoffs(renormalization: Renormalization, theta: FloatArray, count: int) -> tuple[float, ...]:
@@ -62,12 +66,13 @@ def quantile_cutoffs(renormalization: Renormalization, theta: FloatArray, count:
     Parameters
     ----------
     theta : ndarray of float64, shape (members, size)
+        Of the first members.
     count : int
         Number of cutoffs between 0 and infinity; the shares below them are k / (count + 1).
     """
     found = []
-    for row in theta:
-        for part in renormalization.information(row):
+    for member, row in enumerate(theta):
+        for part in renormalization.information(row, member):
             found += [array[np.isfinite(array) & (array > 0.0)].ravel() for array in part]
     values = np.concatenate(found)
     if not len(values):

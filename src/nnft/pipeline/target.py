@@ -144,14 +144,19 @@ def stored_spec(earlier: RunSnapshot, name: str) -> RunSpec:
     return RunSpec.from_text(earlier.config["resolved"], points=earlier.points, dataset=dataset, name=name)
 
 
-def stored_dataset(training: Mapping[str, NDArray[Any]], source: str) -> Dataset:
+def stored_dataset(training: Mapping[str, NDArray[Any]], source: str) -> Dataset | None:
     """Return the data that a file keeps of a training, from the arrays below ``/training``.
+
+    None where every network has data of its own: they are drawn again from the card, and their digest is part
+    of that of the run.
 
     Raises
     ------
     DataFileError
         The file keeps none.
     """
+    if "data/sha256" in training:
+        return None
     try:
         inputs, targets = training["data/train_inputs"], training["data/train_targets"]
     except KeyError as error:

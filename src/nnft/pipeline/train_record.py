@@ -13,6 +13,7 @@ from nnft.estimators.correlators import CorrelatorEstimator
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
 from nnft.estimators.stored_layout import unusable
+from nnft.pipeline.network_data import stored_data
 from nnft.pipeline.train_state import Progress, TrainingState
 from nnft.samplers.trained import Wave
 
@@ -31,14 +32,11 @@ def training_arrays(engine: TrainingState, final: bool) -> dict[str, Any]:
     """
     data = engine.spec.dataset()
     found: dict[str, Any] = {
-        "data/train_inputs": data.train_inputs,
-        "data/train_targets": data.train_targets,
+        **stored_data(data),
         **{f"diverged/{name}": np.array(number, np.int64) for name, number in engine.diverged.items()},
     }
     if engine.adapts and engine.estimator.n_networks:
         found |= {f"adapted/{name}": np.array(number) for name, number in engine.adapted.items()}
-    if len(data.test_inputs):
-        found |= {"data/test_inputs": data.test_inputs, "data/test_targets": data.test_targets}
     found |= {f"equilibrium/{name}": array for name, array in engine.equilibrium.to_arrays().items()}
     if engine.flow is not None:
         found |= _moments(engine)

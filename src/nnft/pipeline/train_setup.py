@@ -11,6 +11,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from nnft.errors import CardError, NumericalError
+from nnft.pipeline.network_data import data_of_network, network_points
 from nnft.samplers.trained import Schedule, TrainedEnsemble
 from nnft.samplers.training_problem import Moving, TrainingProblem
 from nnft.spec.plan import RunPlan
@@ -42,7 +43,8 @@ def make_ensemble(spec: RunSpec, plan: RunPlan, threads: int, step: float) -> Tr
     test = (data.test_inputs, data.test_targets) if len(data.test_inputs) else None
     problem = make_problem(spec, training)
     schedule = make_schedule(training, step)
-    return TrainedEnsemble(problem, schedule, spec.mesh().points, test, spec.ensemble.seed, threads)
+    mesh, points_of = spec.mesh().points, network_points(spec)
+    return TrainedEnsemble(problem, schedule, mesh, test, spec.ensemble.seed, threads, points_of)
 
 
 def resolved(plan: RunPlan) -> TrainingResolution:
@@ -53,7 +55,7 @@ def resolved(plan: RunPlan) -> TrainingResolution:
 
 
 def make_problem(spec: RunSpec, training: TrainingResolution) -> TrainingProblem:
-    """Return network and data as the kernels take them."""
+    """Return network and data, those of network 0 where each has its own, as the kernels take them."""
     data = spec.dataset()
     moving = Moving(
         training.trainable,
@@ -97,6 +99,7 @@ def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
     the mobilities, has the eigenvalues of 2 c M^(1/2) J^T J M^(1/2); the weight decay adds its own. For
     batches of fewer points than the data it is the largest of a single point, times the points of a batch.
     Of many training points the first ones stand for all: the largest eigenvalue grows with their number.
+    Networks with data of their own are looked at on these.
 
     Raises
     ------
@@ -105,13 +108,14 @@ def largest_curvature(spec: RunSpec, training: TrainingResolution) -> float:
     """
     problem = make_problem(spec, training)
     schedule = replace(make_schedule(training, 1.0), chains=1)
-    inputs = spec.dataset().train_inputs[:MOST_PILOT_POINTS]
-    ensemble = TrainedEnsemble(problem, schedule, inputs, None, spec.ensemble.seed)
     total, batch = training.train_points, min(training.batch_size, training.train_points)
     stochastic = training.algorithm == "sgd"
     largest = 0.0
     with threadpool_limits(limits=1, user_api="blas"):
         for network in range(PILOT_NETWORKS):
+            inputs = data_of_network(spec, network).train_inputs[:MOST_PILOT_POINTS]
+            if network == 0 or spec.dataset().anew:
+                ensemble = TrainedEnsemble(problem, schedule, inputs, None, spec.ensemble.seed)
             tangent = _tangent_kernel(ensemble, network, len(inputs))
             value = float(np.linalg.eigvalsh(tangent)[-1]) * total / len(inputs)
             if stochastic:

@@ -185,7 +185,8 @@ class TrainingState:
         drawn = self.drawn_size() + len(self.names.traced)
         recorded = len(self.draw_steps) * drawn + self.training.snapshot_count * self.seen_size()
         flow = 0 if self.renormalized is None else self.renormalized.member_bytes()
-        return self.members * (8 * (numbers + recorded) + flow)
+        own = 0 if ensemble.points_of is None else ensemble.sets.nbytes
+        return self.members * (8 * (numbers + recorded) + flow) + own
 
     def drawn_size(self) -> int:
         """Return the numbers recorded of a member at a draw: values, outputs of traces, scalars."""

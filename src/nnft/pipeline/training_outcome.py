@@ -91,6 +91,6 @@ def chain_traces(run: Run) -> Chains:
         names=run.stored.trace_names,
         steps=np.asarray(stored["traces/step"]),
         chains=int(plan["chains"]),
-        shared_target=trained.every_layer,
+        shared_target=trained.every_layer and not trained.data_anew,
         source=run.path.name,
     )

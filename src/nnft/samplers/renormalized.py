@@ -7,16 +7,18 @@ whose Fisher information lies below a cutoff are sloppy, and are replaced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nnft._kernels import renormalization, training
 from nnft.errors import UsageError
+from nnft.samplers.point_sets import NetworkPoints, PointSet
 from nnft.samplers.trained import TrainedEnsemble
-from nnft.samplers.training_problem import TrainingProblem
+from nnft.samplers.training_problem import TrainingProblem, on_cache_lines
 
 FloatArray = npt.NDArray[np.float64]
 FILLS = ("prior", "zero", "gaussian")
@@ -104,6 +106,9 @@ class Renormalization:
         Inputs (T, d) and targets (T, D).
     tangents : bool
         Whether tangent kernels are wanted.
+    inputs_of : callable, optional
+        From the number of a network to its points of the information, shape (X, d), where every network has
+        its own; training and test points are then those of the ensemble.
 
     Raises
     ------
@@ -119,23 +124,44 @@ class Renormalization:
         mesh: FloatArray,
         test: tuple[FloatArray, FloatArray] | None = None,
         tangents: bool = True,
+        inputs_of: Callable[[int], FloatArray] | None = None,
     ) -> None:
         problem = ensemble.problem
         _check(problem, schedule, inputs)
-        self.ensemble, self.schedule = ensemble, schedule
+        self.ensemble, self.schedule, self._inputs_of = ensemble, schedule, inputs_of
         self.cutoffs = np.array(schedule.cutoffs, dtype=np.float64)
-        self._fisher = _marked(problem, schedule, inputs)
         further = test or (inputs[:0], problem.targets[:0])
         counts = (len(problem.inputs), len(further[0]), len(mesh))
         self._shape = np.array([*counts, schedule.refills, schedule.anew], dtype=np.int64)
-        self._joint = problem.point_set(np.concatenate([problem.inputs, further[0], mesh]))
-        self._mesh = problem.point_set(mesh)
-        targets = [problem.targets, further[1], np.zeros((len(mesh), problem.network.outputs))]
-        self._targets = np.ascontiguousarray(np.concatenate(targets).T)
+        self._mesh_inputs, self._mesh = mesh, problem.point_set(mesh)
+        self._sets = self._point_sets(inputs, NetworkPoints(problem.inputs, problem.targets, *further))
+        self._fisher, self._joint = self._sets[:2]
         self._marks = _marks(problem, schedule, len(inputs))
         self._pairs = len(mesh) * (len(mesh) + 1) // 2 if tangents else 0
         sizes = [(self._fisher[0], False), (self._joint[0], False), (self._mesh[0], tangents)]
         self._work = max(problem.work_size(header, kernels=kernels) for header, kernels in sizes)
+
+    def _point_sets(
+        self, inputs: FloatArray, points: NetworkPoints
+    ) -> tuple[PointSet, PointSet, PointSet, FloatArray]:
+        """Return the sets of a network: of the information, joint, mesh; and the targets of the joint one."""
+        problem, mesh = self.ensemble.problem, self._mesh_inputs
+        fisher = _marked(problem, self.schedule, inputs)
+        joint = problem.point_set(np.concatenate([points.inputs, points.test_inputs, mesh]))
+        targets = [points.targets, points.test_targets, np.zeros((len(mesh), problem.network.outputs))]
+        return fisher, joint, self._mesh, np.ascontiguousarray(np.concatenate(targets).T)
+
+    def _networks(self, first: int, start: int, stop: int) -> Iterator[tuple[int, int, tuple[Any, ...]]]:
+        """Yield members that share their points, out of first + start .. first + stop - 1, and the sets."""
+        points_of, chains = self.ensemble.points_of, self.ensemble.chains
+        if points_of is None or self._inputs_of is None or start == stop:
+            yield start, stop, self._sets
+            return
+        while start < stop:
+            network = (first + start) // chains
+            end = min(stop, (network + 1) * chains - first)
+            yield start, end, self._point_sets(self._inputs_of(network), points_of(network))
+            start = end
 
     def run(self, theta: FloatArray, first: int) -> Flowed:
         """Return the flow of the members first, first + 1, ... whose weights are theta (members, size)."""
@@ -145,30 +171,43 @@ class Renormalization:
         errors = np.empty((members, refills, count, 2))
         shares = np.empty((members, count + 1))
         tangents = np.empty((members, count if self._pairs else 0, self._pairs))
-        sets = (self._fisher, self._joint, self._mesh, self._targets)
         flow = (self._marks, self.cutoffs, self._shape)
 
         def part(start: int, stop: int) -> None:
-            plan = np.zeros(training.WORK + 1, dtype=np.int64)
-            plan[training.KEY], plan[training.MEMBER] = self.ensemble.key, first + start
-            plan[training.WORK] = self._work
-            arrays = (theta, outputs, errors, shares, tangents)
-            given = (array[start:stop] for array in arrays)
-            renormalization.renormalize(self.ensemble.problem.arrays, sets, plan, flow, *given)
+            for begin, end, sets in self._networks(first, start, stop):
+                plan = np.zeros(training.WORK + 1, dtype=np.int64)
+                plan[training.KEY], plan[training.MEMBER] = self.ensemble.key, first + begin
+                plan[training.WORK] = self._work
+                arrays = (theta, outputs, errors, shares, tangents)
+                given = (array[begin:end] for array in arrays)
+                renormalization.renormalize(self.ensemble.problem.arrays, sets, plan, flow, *given)
 
         self.ensemble.threads.run(members, part)
         return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents)
 
-    def information(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        """Return the information of the parameters of one network as weights and biases of every layer.
+    def information(self, theta: FloatArray, member: int = 0) -> list[tuple[FloatArray, FloatArray]]:
+        """Return the information of the parameters of one member as weights and biases of every layer.
 
         See `TrainingProblem.layers`; infinite for layers that are not chosen.
         """
         found = np.empty_like(theta)
         work = np.zeros(self._work)
         arrays = self.ensemble.problem.arrays
-        renormalization.information(arrays, self._fisher, self._marks, theta, work, found)
+        fisher = next(self._networks(member, 0, 1))[2][0]
+        renormalization.information(arrays, fisher, self._marks, theta, work, found)
         return self.ensemble.problem.layers(found)
+
+
+    def replacement(self, member: int, group: int = 0) -> list[tuple[FloatArray, FloatArray]]:
+        """Return what replaces the parameters of a member as weights and biases of every layer.
+
+        `group` counts the replacements of a member: refills, each of one for all cutoffs or of one for each.
+        Zero for layers that are not chosen.
+        """
+        drawn = on_cache_lines(np.zeros(self.ensemble.problem.size))
+        header, key = self._fisher[0], self.ensemble.key
+        renormalization.replacement(header, self._marks, key, member, group, drawn)
+        return self.ensemble.problem.layers(drawn)
 
 
 def _check(problem: TrainingProblem, schedule: FlowSchedule, inputs: FloatArray) -> None:

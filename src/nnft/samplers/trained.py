@@ -6,8 +6,8 @@ the training alone, so that waves may be of any size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from nnft._kernels import (
 )
 from nnft._kernels.threads import MemberThreads
 from nnft.errors import UsageError
+from nnft.samplers.point_sets import NetworkPoints, PointSets, PointsOf
 from nnft.samplers.training_problem import TrainingProblem, on_cache_lines
 from nnft.streams import stream_key
 
@@ -105,6 +106,8 @@ class Wave:
         Of the frozen features, while the readout moves in the variables of the points.
     present : tuple, optional
         A step and the weights at that step, where `theta` holds those at the start.
+    sets : dict of int to PointSets
+        Points of every network, where each has its own; in no file.
     """
 
     first: int
@@ -117,6 +120,7 @@ class Wave:
     time: float = 0.0
     kernels: FloatArray | None = None
     present: tuple[int, FloatArray] | None = None
+    sets: dict[int, PointSets] = field(default_factory=dict)
 
     @property
     def alive(self) -> npt.NDArray[np.bool_]:
@@ -139,6 +143,9 @@ class TrainedEnsemble:
     seed : int
     threads : int
         Threads that share the members; no number depends on it.
+    points_of : callable, optional
+        From the number of a network to its points, as many as those of `problem` and `test`, where every
+        network has its own.
     """
 
     def __init__(
@@ -149,6 +156,7 @@ class TrainedEnsemble:
         test: tuple[FloatArray, FloatArray] | None,
         seed: int,
         threads: int = 1,
+        points_of: PointsOf | None = None,
     ) -> None:
         if schedule.algorithm not in ALGORITHMS:
             raise UsageError(
@@ -157,20 +165,20 @@ class TrainedEnsemble:
             )
         self.problem, self.schedule = problem, schedule
         empty = np.zeros((0, problem.inputs.shape[1])), np.zeros((0, problem.network.outputs))
-        self.mesh = problem.point_set(mesh)
-        self.test = problem.point_set(*(test or empty))
-        joint = np.concatenate([problem.inputs, mesh])
-        self.joint = problem.point_set(joint)
+        self.mesh, self.points_of = problem.point_set(mesh), points_of
+        self.sets = PointSets(
+            problem, NetworkPoints(problem.inputs, problem.targets, *(test or empty)), mesh
+        )
         self.key = int(np.array([stream_key(seed)], dtype=np.uint64).view(np.int64)[0])
         readout = problem.moving.trainable == (problem.network.layers,)
         self.readout_only = readout
         self.dual = readout and self._on_residuals()
         self.numbers = self._numbers()
-        self.joint_work = problem.work_size(self.joint[0])
+        self.joint_work = problem.work_size(self.sets.joint[0])
         self.work = max(
             problem.work_size(problem.header, kernels=self.dual),
             problem.work_size(self.mesh[0]),
-            problem.work_size(self.test[0], kernels=False),
+            problem.work_size(self.sets.test[0], kernels=False),
         )
         self.chains = schedule.chains
         self.threads = MemberThreads(threads)
@@ -221,18 +229,41 @@ class TrainedEnsemble:
         wave: Wave,
         plan: IntArray,
         kernel: Callable[..., None],
-        before: Sequence[Any],
+        before: Callable[[PointSets], Sequence[Any]],
         arrays: Sequence[Any],
     ) -> None:
-        """Let the threads work through the members: kernel(problem, .., plan, .., parts of the arrays)."""
+        """Let the threads work through the members: kernel(problem, .., plan, .., parts of the arrays).
+
+        `before` gives what stands before the parts, from the points of a network; None is the plan.
+        """
 
         def part(start: int, stop: int) -> None:
-            own = plan.copy()
-            own[training.MEMBER] = wave.first * self.chains + start
-            given = [own if argument is None else argument for argument in before]
-            kernel(*given, *(array[start:stop] for array in arrays))
+            for begin, end, sets in self._networks(wave, start, stop):
+                own = plan.copy()
+                own[training.MEMBER] = wave.first * self.chains + begin
+                given = [own if argument is None else argument for argument in before(sets)]
+                kernel(*given, *(array[begin:end] for array in arrays))
 
         self.threads.run(len(wave.theta), part)
+
+    def _networks(self, wave: Wave, start: int, stop: int) -> Iterator[tuple[int, int, PointSets]]:
+        """Yield members of a wave that share their points: all of them, or those of one network at a time."""
+        if self.points_of is None or start == stop:
+            yield start, stop, self.sets
+            return
+        while start < stop:
+            place = start // self.chains
+            end = min(stop, (place + 1) * self.chains)
+            if place not in wave.sets:
+                wave.sets[place] = self.sets_of(wave.first + place)
+            yield start, end, wave.sets[place]
+            start = end
+
+    def sets_of(self, network: int) -> PointSets:
+        """Return the points of a network."""
+        if self.points_of is None:
+            return self.sets
+        return PointSets(self.problem, self.points_of(network), self.sets.mesh)
 
     def extra_size(self) -> int:
         """Return the numbers that a member keeps besides its weights."""
@@ -253,23 +284,27 @@ class TrainedEnsemble:
         extra = on_cache_lines(np.zeros((members, self.extra_size())))
         control = np.zeros((members, training_steps.CONTROLS))
         wave = Wave(first, networks, theta, extra, control, np.zeros(members, dtype=np.int64))
-        plan, problem = self._plan(0, 0), self.problem.arrays
-        self._share(wave, plan, training.start, (problem, None, self.numbers), (theta, control))
+        plan = self._plan(0, 0)
+        self._share(wave, plan, training.start, self._before, (theta, control))
         if self.dual:
             moves = self._moves(wave)
-            self._share(wave, plan, training_residuals.start_moves, (problem, None), (theta, moves))
+            self._share(wave, plan, training_residuals.start_moves, _problem_and_plan, (theta, moves))
         elif extra.shape[1]:
-            self._share(wave, plan, training.start_momenta, (problem, None, self.numbers), (extra,))
+            self._share(wave, plan, training.start_momenta, self._before, (extra,))
         return wave
+
+    def _before(self, sets: PointSets) -> tuple[Any, ...]:
+        return sets.problem, None, self.numbers
 
     def _advance(self, wave: Wave, plan: IntArray, numbers: FloatArray) -> None:
         if self.dual:
             arrays = (self._kernels_of(wave), self._moves(wave), wave.control, wave.status)
-            self._share(wave, plan, training_residuals.advance_residuals, (None, numbers), arrays)
+            kernel: Callable[..., None] = training_residuals.advance_residuals
+            self._share(wave, plan, kernel, lambda sets: (None, numbers), arrays)
             return
         arrays = (wave.theta, wave.extra, wave.control, wave.status)
         kernel = ALGORITHMS[self.schedule.algorithm]
-        self._share(wave, plan, kernel, (self.problem.arrays, None, numbers), arrays)
+        self._share(wave, plan, kernel, lambda sets: (sets.problem, None, numbers), arrays)
 
     def _kernels_of(self, wave: Wave) -> FloatArray:
         """Return K of the frozen features of every member; kept with the wave, in no file."""
@@ -277,8 +312,8 @@ class TrainedEnsemble:
             points = len(self.problem.inputs)
             wave.kernels = np.empty((len(wave.theta), points, points))
             arrays = (wave.theta, wave.kernels)
-            plan = self._plan(0, 0)
-            self._share(wave, plan, training_residuals.residual_kernels, (self.problem.arrays, None), arrays)
+            plan, kernel = self._plan(0, 0), training_residuals.residual_kernels
+            self._share(wave, plan, kernel, _problem_and_plan, arrays)
         return wave.kernels
 
     def advance(self, wave: Wave, step: int) -> None:
@@ -305,7 +340,7 @@ class TrainedEnsemble:
         if wave.present is None or wave.present[0] != wave.step:
             out = on_cache_lines(wave.theta)
             plan, arrays = self._plan(wave.step, wave.step), (wave.theta, self._moves(wave), out)
-            self._share(wave, plan, training_residuals.present_readouts, (self.problem.arrays, None), arrays)
+            self._share(wave, plan, training_residuals.present_readouts, _problem_and_plan, arrays)
             wave.present = wave.step, out
         return wave.present[1]
 
@@ -318,8 +353,11 @@ class TrainedEnsemble:
         members = len(wave.theta)
         outputs = np.empty((members, int(self.mesh[0][1])))
         scalars = np.empty((members, len(SCALARS) + 2 * self.problem.network.layers))
-        before = (self.problem.arrays, (*self.mesh, *self.test), None, self.numbers)
         arrays = (self.weights(wave), outputs, scalars)
+
+        def before(sets: PointSets) -> tuple[Any, ...]:
+            return sets.problem, (*self.mesh, *sets.test), None, self.numbers
+
         self._share(wave, self._plan(wave.step, wave.step), training_observe.observe, before, arrays)
         return outputs, scalars
 
@@ -330,8 +368,11 @@ class TrainedEnsemble:
         points = int(self.mesh[0][1])
         kernels = np.empty((len(wave.theta), points * (points + 1)))
         movement = np.empty((len(wave.theta), 2))
-        before = (self.problem.arrays, self.mesh, None, self.problem.readout)
         arrays = (self.weights(wave), kernels, movement)
+
+        def before(sets: PointSets) -> tuple[Any, ...]:
+            return sets.problem, self.mesh, None, self.problem.readout
+
         self._share(wave, self._plan(wave.step, wave.step), training_observe.observe_kernels, before, arrays)
         return kernels, movement
 
@@ -342,10 +383,16 @@ class TrainedEnsemble:
         points = int(self.mesh[0][1])
         mean = np.empty((len(wave.theta), points))
         covariance = np.empty((len(wave.theta), points * (points + 1) // 2))
-        targets = np.ascontiguousarray(self.problem.targets[:, self.problem.moving.observe])
-        before = (self.problem.arrays, (*self.joint, targets, ridge), None, self.problem.readout)
         arrays = (self.weights(wave), mean, covariance)
+
+        def before(sets: PointSets) -> tuple[Any, ...]:
+            return sets.problem, (*sets.joint, sets.observed, ridge), None, self.problem.readout
+
         plan = self._plan(wave.step, wave.step)
         plan[training.WORK] = self.joint_work
         self._share(wave, plan, conditioning.condition_members, before, arrays)
         return mean, covariance
+
+
+def _problem_and_plan(sets: PointSets) -> tuple[Any, ...]:
+    return sets.problem, None

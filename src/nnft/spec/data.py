@@ -40,7 +40,7 @@ KEYS_OF_TEACHER: dict[str, tuple[str, ...]] = {
     "network": ("widths", "activation"),
 }
 _OPTIONS = ("link", "degree", "widths", "activation")
-_TEACHER_KEYS = ("points", "dimension", "law", "amplitude", "outputs", *_OPTIONS)
+_TEACHER_KEYS = ("points", "dimension", "law", "amplitude", "outputs", "anew", *_OPTIONS)
 _FILE_KEYS = ("inputs", "targets", "allow_constant", "sha256")
 
 
@@ -72,10 +72,11 @@ _COLUMNS = "a list of column numbers, counted from 1, or of names in the header 
 
 
 class DataSpec(Table):
-    """One set of data for all networks; exactly one of `file` and `teacher`.
+    """One set of data for all networks, or a set for each; exactly one of `file` and `teacher`.
 
     Everything random is drawn by NumPy's Philox generator with the key `seed`; inputs, teacher, noise
-    and split have streams of their own (counters that begin at 2^192 times 1 to 5).
+    and split have streams of their own (counters that begin at 2^192 times 1 to 5, plus 2^128 times the
+    number of the network where `anew`).
 
     Attributes
     ----------
@@ -103,6 +104,9 @@ class DataSpec(Table):
         Factor of the teacher's values, default 1.
     outputs : int, optional
         Columns of the targets, default 1.
+    anew : bool, optional
+        Whether every network has inputs, label noise and test inputs of its own, of one teacher; default
+        false.
     link, degree, widths, activation : optional
         Of the teachers above.
     test : int or float
@@ -143,6 +147,7 @@ class DataSpec(Table):
     outputs: Annotated[Integer, Field(ge=1, le=10**5)] | None = Field(
         None, description="a whole number from 1 to 100000"
     )
+    anew: bool | None = Field(None, description="true or false")
     link: LinkName | None = Field(None, description=_LINK)
     degree: Annotated[Integer, Field(ge=1, le=HIGHEST_DEGREE)] | None = Field(
         None, description=f"a whole number from 1 to {HIGHEST_DEGREE}"
@@ -174,6 +179,8 @@ class DataSpec(Table):
         for name in foreign:
             if getattr(self, name) is not None:
                 advice = f"leave it out beside training.data.{given[0]}"
+                if name == "anew":
+                    advice += ", which holds one set: take a teacher for data of each network"
                 raise mistake("contradiction", advice, shown(getattr(self, name)), name)
         if self.file is not None:
             self._check_columns()
@@ -231,5 +238,5 @@ class DataSpec(Table):
         """Return the keys of the table as a card gives them, defaults filled in."""
         card = self.model_dump(exclude_none=True)
         if self.teacher is not None:
-            card = {"law": "normal", "amplitude": 1.0, "outputs": 1} | card
+            card = {"law": "normal", "amplitude": 1.0, "outputs": 1, "anew": False} | card
         return card

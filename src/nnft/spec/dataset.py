@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,13 @@ from nnft.spec.teachers import Stream, draw_inputs, draw_teacher, random_stream
 
 FloatArray = NDArray[np.float64]
 
+DIGESTED = 8
+"""Networks whose data make the digest, where every network has its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One set of data, the same for all networks.
+    """One set of data, the same for all networks, or that of one network.
 
     Attributes
     ----------
@@ -35,9 +38,13 @@ class Dataset:
     test_inputs, test_targets : ndarray of float64, shapes (P', d) and (P', D)
         P' may be 0.
     sha256 : str
-        Digest of the little-endian bytes of the four arrays, in this order.
+        Digest of the little-endian bytes of the four arrays, in this order; of `network_sha256`, as text,
+        where there are any.
     source : str
         Where they come from.
+    network_sha256 : tuple of str
+        Digests of the data of networks 0, 1, .. where every network has its own; the arrays are those of
+        network 0 then.
     """
 
     train_inputs: FloatArray
@@ -46,6 +53,12 @@ class Dataset:
     test_targets: FloatArray
     sha256: str
     source: str = "data of the result file"
+    network_sha256: tuple[str, ...] = ()
+
+    @property
+    def anew(self) -> bool:
+        """Whether every network has data of its own."""
+        return bool(self.network_sha256)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -109,26 +122,68 @@ def load_dataset(spec: DataSpec, folder: Path, read_dataset: ReadDataset | None 
         A file cannot be used; names the file, the row and the column.
     """
     if spec.file is not None:
-        x, y, test_x, test_y = _split(spec, *_columns_of_file(spec, spec.file, folder, read_dataset))
-        source = spec.file
+        points = _split(spec, *_columns_of_file(spec, spec.file, folder, read_dataset))
+        data = _finished(spec, *points, spec.file)
     else:
-        count, teacher = spec.points or 0, draw_teacher(spec)
-        x = draw_inputs(spec, count, Stream.INPUTS)
-        test_x = draw_inputs(spec, spec.held_out(count), Stream.TEST_INPUTS)
-        y, test_y = teacher(x), teacher(test_x)
+        drawn = TeacherData(spec)
+        data = drawn.first() if spec.anew else drawn.of(0)
+    if spec.sha256 is not None and not data.sha256.startswith(spec.sha256):
+        advice = f"training.data.sha256 says {spec.sha256[:12]}"
+        got = f"sha256 {data.sha256[:12]} from {shown(data.source)}"
+        raise DataFileError(line("other data", "training.data", got, advice))
+    return data
+
+
+class TeacherData:
+    """Data drawn from one teacher, for every network its own.
+
+    Parameters
+    ----------
+    spec : DataSpec
+        With a teacher.
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        self._spec, self._teacher = spec, draw_teacher(spec)
+
+    def of(self, network: int) -> Dataset:
+        """Return the data of a network; network 0 has those that all have where they are not drawn anew.
+
+        Raises
+        ------
+        CardError
+            The scaling does not fit the data, or a target is not finite.
+        """
+        spec, count = self._spec, self._spec.points or 0
+        x = draw_inputs(spec, count, Stream.INPUTS, network)
+        test_x = draw_inputs(spec, spec.held_out(count), Stream.TEST_INPUTS, network)
         source = f"teacher {spec.teacher}"
+        return _finished(spec, x, self._teacher(x), test_x, self._teacher(test_x), source, network)
+
+    def first(self) -> Dataset:
+        """Return the data of network 0 with the digests of those of the first `DIGESTED` networks."""
+        data = [self.of(network) for network in range(DIGESTED)]
+        digests = tuple(one.sha256 for one in data)
+        whole = hashlib.sha256("".join(digests).encode()).hexdigest()
+        return replace(data[0], sha256=whole, network_sha256=digests)
+
+
+def _finished(
+    spec: DataSpec,
+    x: FloatArray,
+    y: FloatArray,
+    test_x: FloatArray,
+    test_y: FloatArray,
+    source: str,
+    network: int = 0,
+) -> Dataset:
+    """Scale, and add noise to the training targets."""
     x, test_x = scaled_inputs(spec, x, test_x, source)
     y, test_y = scaled_targets(spec, y, test_y, source)
     if spec.noise_variance > 0.0:
-        noise = random_stream(spec.seed, Stream.NOISE).standard_normal(y.shape)
+        noise = random_stream(spec.seed, Stream.NOISE, network).standard_normal(y.shape)
         y = y + math.sqrt(spec.noise_variance) * noise
-    data = make_dataset(x, y, test_x, test_y, source)
-    if spec.sha256 is not None and not data.sha256.startswith(spec.sha256):
-        advice = f"training.data.sha256 says {spec.sha256[:12]}"
-        raise DataFileError(
-            line("other data", "training.data", f"sha256 {data.sha256[:12]} from {shown(source)}", advice)
-        )
-    return data
+    return make_dataset(x, y, test_x, test_y, source)
 
 
 def _columns_of_file(

@@ -101,12 +101,12 @@ def resolve_flow(
     Raises
     ------
     CardError
-        More Fisher points than training points.
+        More Fisher points than training points, which are no fresh ones.
     """
     points, _, dimension, _ = data.shape
     wanted = flow.fisher_points or points
     if flow.points == "training" and wanted > points:
-        advice = f"allowed: at most {points}, the training points"
+        advice = f'allowed: at most {points}, the training points; flow.points = "fresh" draws others'
         raise CardError(line("contradiction", "flow.fisher_points", str(wanted), advice))
     fans = (dimension, *network.widths)
     ntk = training.parametrization == "ntk"

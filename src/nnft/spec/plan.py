@@ -99,7 +99,8 @@ def plan_run(spec: RunSpec) -> RunPlan:
     renormalized = spec.flow_resolution
     flow = accumulators * (moments + (renormalized.count if renormalized else 0))
     each = renormalized.member_bytes(points) if renormalized else 0
-    wave = _wave_bytes(resolution, points, spec.network.layers, networks, each)
+    own = 4 * _data_bytes(spec) if spec.training is not None and spec.training.data.anew else 0
+    wave = _wave_bytes(resolution, points, spec.network.layers, networks, each, own)
     given = points * dimension * 8 + _data_bytes(spec)
     tables = _table_bytes(resolution)
     thread = _thread_bytes(spec, resolution, points, dimension)
@@ -171,7 +172,9 @@ def _training_bytes(spec: RunSpec, resolution: Resolution, training: TrainingRes
     return states + (layers + kernels + sums) * 8
 
 
-def _wave_bytes(resolution: Resolution, points: int, layers: int, networks: int, flow: int) -> int:
+def _wave_bytes(
+    resolution: Resolution, points: int, layers: int, networks: int, flow: int, own: int
+) -> int:
     """Bytes of the networks that are trained together: as many as fit into half a gigabyte, at least 8."""
     training = resolution.training
     if training is None or training.algorithm == "exact":
@@ -181,7 +184,7 @@ def _wave_bytes(resolution: Resolution, points: int, layers: int, networks: int,
     drawn = points + numbers + (points + pairs if training.estimator == "trained-conditional" else 0)
     seen = points + numbers + 2 + 2 * pairs
     recorded = training.draws * drawn + training.snapshot_count * seen
-    network = training.chains * (training.member_bytes + 8 * recorded + flow)
+    network = training.chains * (training.member_bytes + 8 * recorded + flow) + own
     least = -(-FEWEST_IN_WAVE // resolution.block_size) * resolution.block_size
     return network * max(least, min(MOST_IN_WAVE, WAVE_MEMORY // network, networks))
 

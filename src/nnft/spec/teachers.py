@@ -34,9 +34,11 @@ class Stream(IntEnum):
     FISHER = 6
 
 
-def random_stream(seed: int, stream: Stream) -> np.random.Generator:
-    """Return NumPy's Philox generator with the key `seed` and a counter that begins at `stream` 2^192."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=int(stream) << 192))
+def random_stream(seed: int, stream: Stream, network: int = 0) -> np.random.Generator:
+    """Return NumPy's Philox generator with the key `seed`; its counter begins at `stream` 2^192 + `network`
+    2^128.
+    """
+    return np.random.Generator(np.random.Philox(key=seed, counter=(int(stream) << 192) + (network << 128)))
 
 
 def _erf(values: FloatArray) -> FloatArray:
@@ -57,9 +59,9 @@ LINK_FUNCTIONS: dict[str, Link] = {
 """The activations that a teacher may have, by name."""
 
 
-def draw_inputs(data: DataSpec, count: int, stream: Stream) -> FloatArray:
+def draw_inputs(data: DataSpec, count: int, stream: Stream, network: int = 0) -> FloatArray:
     """Return `count` inputs of the law of a teacher's data, shape (count, dimension)."""
-    generator = random_stream(data.seed, stream)
+    generator = random_stream(data.seed, stream, network)
     dimension = data.dimension or 1
     if data.law == "uniform":
         return generator.uniform(-1.0, 1.0, (count, dimension))

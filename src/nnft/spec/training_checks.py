@@ -25,6 +25,9 @@ def check_training(training: TrainingSpec, network: NetworkSpec, ensemble: Ensem
         raise mistake("no such layer", advice, str(trainable[-1]), f"trainable[{len(trainable) - 1}]")
     if training.algorithm == "exact" and trainable != (layers,):
         raise mistake("contradiction", 'exact needs trainable = "readout"', shown(trainable), "trainable")
+    if training.algorithm == "exact" and training.data.anew:
+        advice = "exact draws readouts on one set of data: use another algorithm, or leave it out"
+        raise mistake("contradiction", advice, "true", "data.anew")
     if training.observe >= network.outputs:
         advice = f"allowed: 0 to {network.outputs - 1}, the outputs of the network"
         raise mistake("contradiction", advice, str(training.observe), "observe")

@@ -14,6 +14,10 @@ LAYER_SECONDS = 0.25e-6
 """Of one layer in one gradient, however small it is."""
 
 
+RESIDUAL_SECONDS = 0.04e-6
+"""Of one step on the residuals of the training points, besides its products."""
+
+
 def training_cost(
     network: NetworkSpec, trained: TrainingResolution, points: int, dimension: int
 ) -> tuple[int, int, float]:
@@ -21,8 +25,8 @@ def training_cost(
 
     A gradient of a point takes three products with every weight, an output one. Where only the readout
     moves, hidden layers are computed once, and a step takes products with the readout or, where they are
-    fewer, with the residuals of all training points. Tangent kernels at the snapshots, and exact averages of
-    the readout at the draws, come on top.
+    fewer, one with the residuals of all training points. Tangent kernels at the snapshots, and exact averages
+    of the readout at the draws, come on top.
 
     Parameters
     ----------
@@ -38,16 +42,18 @@ def training_cost(
     noise = trained.total_steps if trained.algorithm in SAMPLERS else 0
     normals = trained.parameters * (1 + noise * trained.chains)
     gradients, batch = trained.gradients_per_member, trained.batch_size
-    moving, passed, depth = weights, neurons, len(layers)
+    moving, passed, each = 3 * weights, neurons, len(layers) * LAYER_SECONDS
     if trained.trainable == (len(layers),):
         fan_in, outputs, _ = layers[-1]
-        moving, passed, depth = min(fan_in, trained.train_points) * outputs, 0, 1
+        moving, passed, each = 3 * min(fan_in, trained.train_points) * outputs, 0, LAYER_SECONDS
+        if trained.algorithm in ("gd", "sgd") and not trained.decay and trained.train_points < fan_in:
+            moving, each = trained.train_points * outputs, RESIDUAL_SECONDS
     looks = (trained.draws + trained.snapshot_count) * (points + trained.train_points)
     kernels = trained.snapshot_count * (pair_count(points) * neurons + 2 * points * weights)
-    adds = 3 * gradients * batch * moving + looks * weights + kernels
+    adds = gradients * batch * moving + looks * weights + kernels
     if trained.estimator == "trained-conditional":
         joint = trained.train_points + points
         adds += trained.draws * (trained.train_points**3 // 6 + trained.train_points * joint * points)
-    passes = gradients * (batch * passed * NEURON_SECONDS + depth * LAYER_SECONDS)
+    passes = gradients * (batch * passed * NEURON_SECONDS + each)
     passes += looks * neurons * NEURON_SECONDS
     return normals, trained.chains * adds, trained.chains * passes

@@ -29,6 +29,8 @@ def training_values(trained: TrainingResolution, data: Dataset) -> dict[str, obj
             f"sha256 {data.sha256}"
         ),
     }
+    if data.anew:  # a card without it keeps the digest that it always had
+        values["training.data.anew"] = True
     for name in KEYS_OF_ALGORITHM[trained.algorithm]:
         value = getattr(trained, _NAMES.get(name, name))
         if name == "snapshots":

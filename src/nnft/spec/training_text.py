@@ -29,8 +29,9 @@ def training_rows(training: TrainingResolution, data: Dataset, layers: int) -> l
     points, test_points, dimension, targets = data.shape
     counts = f"{points:,} to train on, {test_points:,} held out, dimension {dimension}, {_targets(targets)}"
     rates = "1 / fan-in for weights, 1 for biases" if training.parametrization == "ntk" else "1 for all"
+    anew = ", drawn anew for each network" if data.anew else ""
     rows = [
-        ("data", f"{counts}, {data.source[:60]}, sha256 {data.sha256[:12]}"),
+        ("data", f"{counts}, {data.source[:60]}{anew}, sha256 {data.sha256[:12]}"),
         ("loss", f"{training.loss}: {_FORMULAS[training.loss]}, c = {training.loss_factor!r}"),
         ("temperature", _heat_text(training)),
         ("algorithm", _algorithm_text(training)),

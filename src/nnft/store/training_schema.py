@@ -10,7 +10,12 @@ from nnft.store.schema_entry import SchemaEntry, array, attribute, axis, group
 
 _DATA = (
     group("/training", "training", "what a training adds to a run of networks", required=False),
-    attribute("/training@data_sha256", "text", "data digest", "SHA-256 over the four arrays of the data"),
+    attribute(
+        "/training@data_sha256",
+        "text",
+        "data digest",
+        "SHA-256 over the four arrays of the data, or over the text of data/sha256",
+    ),
     attribute("/training@data_source", "text", "data source", "where the data come from"),
     axis("/training/bin", "bin", "bins of networks, those of /accumulators"),
     axis("/training/snapshot", "snapshot", "moments of the training that are recorded"),
@@ -20,19 +25,26 @@ _DATA = (
     axis("/training/test_point", "test point", "held-out points"),
     axis("/training/feature", "feature", "input components"),
     axis("/training/target", "target", "outputs i = 0 .. D-1"),
+    axis("/training/drawn", "network", "networks k = 0, 1, .. whose data have a digest"),
     axis("/training/component_<name>", "component", "packed components of one table"),
     axis("/training/number", "number", "the five numbers of layout"),
     axis("/training/order", "order", "orders of the correlators"),
-    group("/training/data", "data", "one set for all networks", required=False),
+    group("/training/data", "data", "one set for all networks, or digests", required=False),
     array(
-        "/training/data/train_inputs", "float64", "train_point feature", "training inputs", "x[mu, i] as used"
+        "/training/data/train_inputs",
+        "float64",
+        "train_point feature",
+        "training inputs",
+        "x[mu, i] as used; absent where every network has data of its own",
+        required=False,
     ),
     array(
         "/training/data/train_targets",
         "float64",
         "train_point target",
         "training targets",
-        "y[mu, i], noise included",
+        "y[mu, i], noise included; absent likewise",
+        required=False,
     ),
     array(
         "/training/data/test_inputs",
@@ -48,6 +60,16 @@ _DATA = (
         "test_point target",
         "test targets",
         "held-out targets",
+        required=False,
+    ),
+    array(
+        "/training/data/sha256",
+        "text",
+        "drawn",
+        "digests",
+        "SHA-256 over the four arrays of the data of network k, where every network has its own; they are "
+        "drawn from the card and k",
+        units="",
         required=False,
     ),
 )
