@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nnft.analysis.flow_plateau import COLUMNS as PLATEAU_COLUMNS
+from nnft.analysis.flow_plateau import plateau, plateau_cells
+from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.run import open_run
 from nnft.analysis.scan_index import ScanIndex, ScanMember
 from nnft.analysis.summary import summary, with_error
@@ -28,7 +31,8 @@ def scan_summary(index: ScanIndex) -> dict[str, Any]:
     -------
     dict
         ``folder``, ``complete``, ``seed``, ``sets``, and for each of ``members`` its index record, and
-        ``points``: what `nnft.analysis.summary.summary` says of each input point.
+        ``points``: what `nnft.analysis.summary.summary` says of each input point; for members with a flow
+        over cutoffs also ``flow``: what `nnft.analysis.flow_plateau.plateau` says of it.
     """
     return _head(index) | {"members": [_results(index, member) for member in index.members]}
 
@@ -89,7 +93,8 @@ def _results(index: ScanIndex, member: ScanMember) -> dict[str, Any]:
         return record | {"networks": 0}
     try:
         with open_run(path) as run:
-            return record | {"networks": run.networks, "points": summary(run)["points"]}
+            flow = {"flow": plateau(RenormalizedRun(run))} if run.card.get("flow") and run.networks else {}
+            return record | {"networks": run.networks, "points": summary(run)["points"]} | flow
     except (DataFileError, NumericalError) as error:
         return record | {"error": record["error"] or str(error)}
 
@@ -98,16 +103,22 @@ def scan_text(state: dict[str, Any]) -> str:
     """Return a summary as the table that ``nnft scan`` prints at its end."""
     keys = list(state["sets"])
     shown = [column for column in COLUMNS if any(column in _first(record) for record in state["members"])]
-    rows = [["member", *keys, "networks", *(COLUMNS[column] for column in shown)]]
+    flows = any("flow" in record for record in state["members"])
+    further = list(PLATEAU_COLUMNS.values()) if flows else []
+    rows = [["member", *keys, "networks", *(COLUMNS[column] for column in shown), *further]]
     for record in state["members"]:
         values = [_value(record["values"].get(key)) for key in keys]
         first = _first(record)
         results = [with_error(first[column]) if column in first else "-" for column in shown]
+        if flows:
+            results += plateau_cells(record["flow"]) if "flow" in record else ["-"] * len(further)
         rows.append([record["name"], *values, str(record["networks"]), *results])
     done = sum(record["state"] == "done" for record in state["members"])
     lines = [f"{state['folder']}: {done} of {len(state['members'])} members done, seed {state['seed']}", ""]
     lines += aligned(rows)
     lines += ["", "value(error in the last digits) at input point 0; all of a member: nnft show FILE"]
+    if flows:
+        lines.append("flow: test error (training error without test points) over cutoffs; nnft flow FILE")
     lines += failures(state)
     return "\n".join(lines)
 
