@@ -26,6 +26,7 @@ SCRIPTS = (
     "action",
     "training_readout",
     "training_langevin",
+    "flow",
 )
 
 

@@ -65,10 +65,8 @@ class Readout:
         return values
 
 
-def torch_script(problem: Readout, steps: int) -> Callable[[], Array] | None:
-    """Return a plain training loop: whole network forward, backward to the readout, optimizer."""
-    if torch is None:
-        return None
+def torch_model(problem: Readout) -> tuple[Any, Any]:
+    """Return the network as a PyTorch module and its readout, which alone has a gradient."""
     layers: list[Any] = []
     for matrix in problem.weights:
         linear = torch.nn.Linear(matrix.shape[1], matrix.shape[0], bias=False, dtype=torch.float64)
@@ -77,6 +75,14 @@ def torch_script(problem: Readout, steps: int) -> Callable[[], Array] | None:
         layers += [linear, torch.nn.ReLU()]
     model, readout = torch.nn.Sequential(*layers[:-1]), layers[-2]
     readout.weight.requires_grad_(True)
+    return model, readout
+
+
+def torch_script(problem: Readout, steps: int) -> Callable[[], Array] | None:
+    """Return a plain training loop: whole network forward, backward to the readout, optimizer."""
+    if torch is None:
+        return None
+    model, readout = torch_model(problem)
     return _torch_loop(model, readout, torch.tensor(problem.inputs), problem, steps)
 
 
