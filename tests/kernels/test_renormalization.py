@@ -12,11 +12,14 @@ from training_twins import Case, data, training
 from nnft._kernels.reference_renormalization import (
     renormalized_reference,
     replacement_reference,
+    spectrum_reference,
     squared_slopes_reference,
 )
+from nnft._kernels.renormalization import EDGES, SPECTRUM
 from nnft.errors import UsageError
 from nnft.samplers.renormalized import FlowSchedule, Renormalization
 from nnft.samplers.trained import Schedule, TrainedEnsemble, Wave
+from nnft.spec.flow_resolution import SPECTRUM_NUMBERS
 
 Array = npt.NDArray[Any]
 
@@ -99,10 +102,12 @@ def test_flow_is_that_of_the_twin(layers: tuple[int, ...], fill: str, anew: bool
         "zero": np.zeros(len(case.law.variances)),
         "gaussian": 0.7 * np.sqrt(rates_of(case)),
     }[fill]
+    assert found.spectra.shape == (MEMBERS, SPECTRUM)
     for m in range(MEMBERS):
         theta = case.flat(wave.theta[m])
         information = information_of(case, theta, layers, inputs)
         chosen = information[chosen_of(case, layers)]
+        assert found.spectra[m].tolist() == spectrum_reference(chosen, EDGES).tolist()
         assert found.shares[m] == pytest.approx([(chosen < cutoff).mean() for cutoff in CUTOFFS], abs=1e-15)
         for r in range(2):
             sets = range(r * len(CUTOFFS), (r + 1) * len(CUTOFFS)) if anew else [r]
@@ -142,7 +147,7 @@ def test_bits_do_not_depend_on_threads_or_neighbours() -> None:
         runs = [Renormalization(e, schedule_of(case, layers), mesh, mesh) for e in (one, two)]
         whole, shared = (run.run(wave.theta, FIRST) for run in runs)
         alone = runs[0].run(wave.theta[1:2].copy(), FIRST + 1)
-        for name in ("outputs", "errors", "shares", "zeros", "tangents"):
+        for name in ("outputs", "errors", "shares", "zeros", "tangents", "spectra"):
             a, b, c = (getattr(flow, name) for flow in (whole, shared, alone))
             assert a.tobytes() == b.tobytes()
             assert a[1:2].tobytes() == c.tobytes()
@@ -160,6 +165,18 @@ def test_silent_features_have_exactly_no_information() -> None:
     assert min(silent) > 0.2
     assert (found.shares[:, 1] >= found.zeros).all()
     assert (found.shares[:, 0] == 0.0).all()
+
+
+def test_edges_of_a_spectrum_are_those_of_cutoffs() -> None:
+    """Ten for a decade; every decade has an edge, to the bit what is written as a cutoff."""
+    assert EDGES[::10].tolist() == [float(f"1e{k}") for k in range(-16, 17)]
+    assert np.diff(np.log10(EDGES)) == pytest.approx(0.1, abs=1e-5)
+    assert len(EDGES) + 2 == SPECTRUM == SPECTRUM_NUMBERS
+    found = spectrum_reference(np.array([0.0, 1e-17, 0.001, 0.00125, 1.0, 1e16, 1e20]), EDGES)
+    assert found[[0, 1, -1]].tolist() == [1.0, 1.0, 2.0]
+    places = np.flatnonzero(found[2:-1])
+    assert EDGES[places].tolist() == [0.001, 1.0]
+    assert found[2:-1][places].tolist() == [2.0, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,9 @@ def test_a_wrong_number_with_a_right_checksum_is_found(whole: Whole, tmp_path: P
     group = "renormalization/"
     keys = [key for key in stored.training if key.startswith(group) and ("sums" in key or "squares" in key)]
     kinds = {key.rpartition("/")[0]: key for key in keys}
-    assert len(kinds) == 4
-    for key, place in [*((key, (-1, 0)) for key in kinds.values()), (f"{group}losses", (0, 2, 1))]:
+    assert len(kinds) == 5
+    single = [(f"{group}{name}", (0, 2, 1)) for name in ("losses", "outputs")]
+    for key, place in [*((key, (-1, 0)) for key in kinds.values()), *single]:
         wrong = stored.training[key].copy()
         wrong[place] = np.nextafter(wrong[place], np.inf)
         write_changed(whole("readout").path, path, training={key: wrong})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,14 @@ def replacement_reference(
             drawn = normals[: rows * stride].reshape(rows, stride)[:, :columns]
         parts.append(drawn.ravel())
     return deviations * np.concatenate(parts)
+
+
+def spectrum_reference(information: FloatArray, edges: FloatArray) -> FloatArray:
+    """Numbers without information, below the first edge, between edges, and from the last one on."""
+    positive = information[information > 0.0]
+    between = [((low <= positive) & (positive < high)).sum() for low, high in pairwise(edges)]
+    below, above = (positive < edges[0]).sum(), (positive >= edges[-1]).sum()
+    return np.array([(information == 0.0).sum(), below, *between, above], dtype=np.float64)
 
 
 def renormalized_reference(

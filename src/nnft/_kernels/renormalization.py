@@ -27,6 +27,12 @@ TRAIN, TEST, MESH, REFILLS, ANEW = range(5)
 """Places in ``shape``: training points, test points, mesh points, which follow each other in the joint set;
 refills of a network; 1 if every cutoff has numbers of its own."""
 
+EDGES = np.array([float(f"{10.0 ** (k / 10.0):.6g}") for k in range(-160, 161)])
+"""Ends of the bins of a spectrum: ten for a decade, rounded so that they are the same everywhere."""
+
+SPECTRUM = len(EDGES) + 2
+"""Places of a spectrum: no information at all; below the first edge, between edges, from the last one on."""
+
 
 @compiled()
 def information(problem: Any, fisher: Any, marks: Any, theta: Any, work: Any, out: Any) -> None:
@@ -126,6 +132,21 @@ def fractions(header: Any, found: Any, cutoffs: Any, out: Any) -> None:
 
 
 @compiled()
+def spectrum(header: Any, found: Any, out: Any) -> None:
+    """Count the chosen numbers by their information: out[SPECTRUM]; an edge belongs to the bin above it."""
+    out[:] = 0.0
+    for level in range(header[0]):
+        k = LAYER + NUMBERS * level
+        if header[k + 5]:
+            rows, columns, stride, offset = header[k], header[k + 2], header[k + 3], header[k + 4]
+            for i in range(rows):
+                for j in range(columns):
+                    value = found[offset + i * stride + j]
+                    place = 0 if value == 0.0 else 1 + np.searchsorted(EDGES, value, side="right")
+                    out[place] += 1.0
+
+
+@compiled()
 def mixed(found: Any, cutoff: float, theta: Any, other: Any, out: Any) -> None:
     """Numbers of `other` where the information is below the cutoff, of `theta` elsewhere."""
     for k in range(theta.shape[0]):
@@ -213,8 +234,8 @@ def renormalize(
     flow : tuple
         ``marks``, ``cutoffs`` (C, increasing), ``shape``, see above.
     outputs, errors, shares, tangents : float64 arrays
-        (members, refills, C, E); (members, refills, C, 2); (members, C + 1), see `fractions`; (members, C,
-        Q), of the first refill, or (members, 0, 0) if not wanted. Filled.
+        (members, refills, C, E); (members, refills, C, 2); (members, C + 1 + SPECTRUM), see `fractions` and
+        `spectrum`; (members, C, Q), of the first refill, or (members, 0, 0) if not wanted. Filled.
     """
     fisher, joint, mesh, targets = sets
     marks, cutoffs, shape = flow
@@ -228,7 +249,8 @@ def renormalize(
     others = aligned(sets_of * theta.shape[1]).reshape(sets_of, theta.shape[1])
     for m in range(theta.shape[0]):
         information(problem, fisher, marks, theta[m], work, found)
-        fractions(header, found, cutoffs, shares[m])
+        fractions(header, found, cutoffs, shares[m, : cutoffs.shape[0] + 1])
+        spectrum(header, found, shares[m, cutoffs.shape[0] + 1 :])
         for r in range(shape[REFILLS]):
             for k in range(sets_of):
                 replacement(header, marks, plan[KEY], plan[MEMBER] + m, r * sets_of + k, others[k])

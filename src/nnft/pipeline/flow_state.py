@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnft._kernels.renormalization import EDGES, SPECTRUM
 from nnft.estimators.flow import FlowEstimator
 from nnft.estimators.layout import SumLayout
 from nnft.estimators.observables import MatrixFlow, ObservableEstimator
@@ -25,6 +26,9 @@ IntArray = npt.NDArray[np.int64]
 NAMES = ("sloppy_share", "train_error", "test_error")
 MOST_LOSSES = 10_000
 """Networks whose losses at every cutoff are kept one by one."""
+
+MOST_OUTPUTS, MOST_OUTPUT_POINTS, MOST_OUTPUT_BYTES = 1000, 4, 8 * 2**20
+"""Networks and mesh points whose outputs at every cutoff are kept one by one, and the bytes of them."""
 
 GROUP = "renormalization"
 
@@ -55,6 +59,12 @@ class FlowState:
         Training and test errors of the first networks; NaN for one that diverged.
     silent : ndarray of float64, shape (3,)
         Sums over networks of the share of parameters without any information, its square, and 1.
+    spectrum : MatrixFlow
+        Parameters of a network by their information, mean over chains.
+    within : MatrixFlow or None
+        Covariance of the outputs over the refills of a network; without a second refill there is none.
+    outputs : list of ndarray of float64, shape (networks, C, points)
+        Outputs of the first networks at the first mesh points: first chain, first refill.
     """
 
     def __init__(
@@ -70,6 +80,7 @@ class FlowState:
         self._layout, self._bins, self.chains = layout, bins, chains
         self.cutoffs: tuple[float, ...] = ()
         self.losses: list[FloatArray] = []
+        self.outputs: list[FloatArray] = []
         self.silent = np.zeros(3)
         if flow.cutoffs:
             self.set_cutoffs(flow.cutoffs)
@@ -85,6 +96,8 @@ class FlowState:
         self.observables = ObservableEstimator(NAMES, self._bins, count)
         pairs = self._layout.n_pairs
         self.tangent = MatrixFlow(self._bins, count, pairs) if resolved.tangents else None
+        self.within = MatrixFlow(self._bins, count, pairs) if resolved.refills > 1 else None
+        self.spectrum = MatrixFlow(self._bins, 1, SPECTRUM)
 
     def find_cutoffs(self, theta: FloatArray) -> None:
         """Take the quantiles from some networks, if cutoffs are not known."""
@@ -124,6 +137,7 @@ class FlowState:
         for adder in adders:
             adder.finish()
         self._keep_losses(flowed, networks, alive)
+        self._keep_outputs(flowed, networks, alive)
 
     def _add_numbers(self, flowed: Flowed, members: IntArray, place: int) -> None:
         shares = flowed.shares[members]
@@ -133,6 +147,11 @@ class FlowState:
             self.observables.push(c, place, self._per_network(numbers))
             if self.tangent is not None:
                 self.tangent.push(c, place, self._per_network(flowed.tangents[members, c]))
+        if self.within is not None:
+            scatter = refill_covariances(flowed.outputs[members], self._layout.pairs)
+            for c in range(len(self.cutoffs)):
+                self.within.push(c, place, self._per_network(scatter[:, c]))
+        self.spectrum.push(0, place, self._per_network(flowed.spectra[members]))
         silent = self._per_network(flowed.zeros[members][:, None])[:, 0]
         self.silent += [silent.sum(), (silent**2).sum(), len(silent)]
 
@@ -148,6 +167,15 @@ class FlowState:
         if count:
             self.losses.append(kept)
 
+    def _keep_outputs(self, flowed: Flowed, networks: int, alive: npt.NDArray[np.bool_]) -> None:
+        points = min(flowed.outputs.shape[3], MOST_OUTPUT_POINTS)
+        most = min(MOST_OUTPUTS, MOST_OUTPUT_BYTES // (8 * len(self.cutoffs) * points))
+        count = max(0, min(networks, most - sum(len(part) for part in self.outputs)))
+        kept = flowed.outputs[: count * self.chains : self.chains, 0, :, :points].copy()
+        kept[~alive[:count]] = np.nan
+        if count:
+            self.outputs.append(kept)
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that `restore` needs, by its path below the group of the flow."""
         if not self.cutoffs:
@@ -156,8 +184,12 @@ class FlowState:
         found |= self.flow.to_arrays() | self.observables.to_arrays()
         if self.tangent is not None:
             found |= self.tangent.to_arrays("tangent")
-        if self.losses:
-            found["losses"] = np.concatenate(self.losses)
+        if self.within is not None:
+            found |= self.within.to_arrays("within")
+        found |= {"spectrum/edge": EDGES} | self.spectrum.to_arrays("spectrum")
+        for name, parts in (("losses", self.losses), ("outputs", self.outputs)):
+            if parts:
+                found[name] = np.concatenate(parts)
         return found
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
@@ -182,9 +214,53 @@ class FlowState:
             self.observables = ObservableEstimator.from_arrays(arrays, NAMES)
             if self.tangent is not None:
                 self.tangent = MatrixFlow.from_arrays(arrays, "tangent")
-            losses = np.array(arrays["losses"], dtype=np.float64) if "losses" in arrays else None
-            if losses is not None and losses.shape[1:] != (len(cutoffs), 2):
-                raise ValueError("losses of another shape")
+            if self.within is not None:
+                self.within = MatrixFlow.from_arrays(arrays, "within")
+            self.spectrum = MatrixFlow.from_arrays(arrays, "spectrum")
+            self.losses = _kept(arrays, "losses", (len(cutoffs), 2))
+            points = min(self._layout.n_points, MOST_OUTPUT_POINTS)
+            self.outputs = _kept(arrays, "outputs", (len(cutoffs), points))
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise unusable(error) from error
-        self.losses = [losses] if losses is not None else []
+
+
+def _kept(arrays: Mapping[str, Any], name: str, shape: tuple[int, int]) -> list[FloatArray]:
+    """Return what a file keeps of single networks; nothing of none."""
+    if name not in arrays:
+        return []
+    found = np.array(arrays[name], dtype=np.float64)
+    if found.shape[1:] != shape:
+        raise ValueError(f"{name} of another shape")
+    return [found]
+
+
+def refill_covariances(outputs: FloatArray, pairs: npt.NDArray[np.int32]) -> FloatArray:
+    """Return the unbiased covariance of outputs over the refills of each member, at every cutoff.
+
+    Parameters
+    ----------
+    outputs : ndarray of float64, shape (members, R, C, P)
+        R >= 2.
+    pairs : ndarray of int32, shape (Q, 2)
+        Points of the packed pairs.
+
+    Returns
+    -------
+    ndarray of float64, shape (members, C, Q)
+
+    Notes
+    -----
+    Refills are added one after the other, so that bits do not depend on the members beside a member. They are
+    counted from the first one: where all are the same there is no rounding.
+    """
+    refills = outputs.shape[1]
+    mean, (first, second) = np.zeros_like(outputs[:, 0]), pairs.T
+    for r in range(refills):
+        mean += outputs[:, r] - outputs[:, 0]
+    mean /= refills
+    total = np.zeros((*mean.shape[:2], len(pairs)))
+    for r in range(refills):
+        apart = outputs[:, r] - outputs[:, 0] - mean
+        total += apart[..., first] * apart[..., second]
+    total /= refills - 1
+    return total

@@ -29,6 +29,9 @@ BINNED = (
     "renormalization/flow/sums",
     "renormalization/observables",
     "renormalization/tangent",
+    "renormalization/within",
+    "renormalization/spectrum/sums",
+    "renormalization/spectrum/count",
 )
 """Where the second axis of every array is that of the bins."""
 
@@ -141,18 +144,19 @@ def _compare_traces(stored: StoredRun, engine: TrainEngine, first: int) -> int:
 
 
 def _compare_losses(stored: StoredRun, engine: TrainEngine, blocks: range) -> None:
-    """Compare the losses over cutoffs of the networks of some blocks with those that the file keeps."""
-    kept = stored.training.get("renormalization/losses")
-    if kept is None or engine.renormalized is None:
-        return
-    for block, fresh in zip(blocks, engine.renormalized.losses, strict=False):
-        first = block * engine.plan.block_size
-        part = kept[first : first + len(fresh)]
-        if not np.array_equal(part, fresh[: len(part)], equal_nan=True):
-            raise DataFileError(
-                f"recomputed losses differ in /training/renormalization/losses, network {first} and on: got "
-                "others than the seed gives"
-            )
+    """Compare losses and outputs over cutoffs of the networks of some blocks with those that are kept."""
+    for name in () if engine.renormalized is None else ("losses", "outputs"):
+        kept = stored.training.get(f"renormalization/{name}")
+        if kept is None:
+            continue
+        for block, fresh in zip(blocks, getattr(engine.renormalized, name), strict=False):
+            first = block * engine.plan.block_size
+            part = kept[first : first + len(fresh)]
+            if not np.array_equal(part, fresh[: len(part)], equal_nan=True):
+                raise DataFileError(
+                    f"recomputed {name} differ in /training/renormalization/{name}, network {first} and on: "
+                    "got others than the seed gives"
+                )
 
 
 def _compare_outputs(stored: StoredRun, first: int, fresh: FloatArray) -> int:

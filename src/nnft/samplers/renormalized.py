@@ -77,6 +77,8 @@ class Flowed:
         Share of the chosen parameters whose information is exactly zero.
     tangents : ndarray of float64, shape (members, C, Q)
         Tangent kernel on the mesh, packed pairs, of the first refill.
+    spectra : ndarray of float64, shape (members, S)
+        How many of the chosen parameters have which information; see `nnft._kernels.renormalization`.
     """
 
     outputs: FloatArray
@@ -84,6 +86,7 @@ class Flowed:
     shares: FloatArray
     zeros: FloatArray
     tangents: FloatArray
+    spectra: FloatArray
 
 
 def joined(parts: Sequence[Flowed]) -> Flowed:
@@ -169,7 +172,7 @@ class Renormalization:
         refills, points = self.schedule.refills, int(self._shape[2])
         outputs = np.empty((members, refills, count, points))
         errors = np.empty((members, refills, count, 2))
-        shares = np.empty((members, count + 1))
+        shares = np.empty((members, count + 1 + renormalization.SPECTRUM))
         tangents = np.empty((members, count if self._pairs else 0, self._pairs))
         flow = (self._marks, self.cutoffs, self._shape)
 
@@ -183,7 +186,8 @@ class Renormalization:
                 renormalization.renormalize(self.ensemble.problem.arrays, sets, plan, flow, *given)
 
         self.ensemble.threads.run(members, part)
-        return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents)
+        spectra = shares[:, count + 1 :]
+        return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents, spectra)
 
     def information(self, theta: FloatArray, member: int = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return the information of the parameters of one member as weights and biases of every layer.

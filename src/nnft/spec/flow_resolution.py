@@ -12,6 +12,9 @@ from nnft.spec.problems import line, mistake, shown
 from nnft.spec.training import TrainingSpec
 from nnft.spec.training_resolution import TrainingResolution
 
+SPECTRUM_NUMBERS = 323
+"""Places of the spectrum of a member."""
+
 
 @dataclass(frozen=True)
 class FlowResolution:
@@ -65,7 +68,7 @@ class FlowResolution:
     def member_bytes(self, mesh_points: int) -> int:
         """Bytes that the flow of one member takes."""
         pairs = mesh_points * (mesh_points + 1) // 2 if self.tangents else 0
-        return 8 * self.count * (self.refills * (mesh_points + 2) + pairs + 1)
+        return 8 * (self.count * (self.refills * (mesh_points + 2) + pairs + 1) + SPECTRUM_NUMBERS)
 
 
 def check_flow(flow: FlowSpec, training: TrainingSpec | None, network: NetworkSpec) -> None:

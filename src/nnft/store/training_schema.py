@@ -218,6 +218,54 @@ _RENORMALIZATION = (
         "mean squared errors of the first networks at every cutoff; NaN for a network that diverged",
         required=False,
     ),
+    axis("/training/renormalization/kept_network", "network", "the first networks, whose outputs are kept"),
+    axis("/training/renormalization/kept_point", "point", "the first points of /mesh"),
+    array(
+        "/training/renormalization/outputs",
+        "float64",
+        "kept_network level kept_point",
+        "outputs",
+        "of single networks at every cutoff: first chain, first refill; NaN for a network that diverged",
+        required=False,
+    ),
+    group(
+        "/training/renormalization/within",
+        "within networks",
+        "covariance of the outputs over the refills of a network, if there are several",
+        required=False,
+    ),
+    array(
+        "/training/renormalization/within/sums",
+        "float64",
+        "level bin pair",
+        "sums",
+        "sum over networks of the unbiased covariance, packed pairs, mean over chains",
+    ),
+    array("/training/renormalization/within/count", "int64", "level bin", "networks", "networks in the sums"),
+    group(
+        "/training/renormalization/spectrum",
+        "spectrum",
+        "how many of the chosen parameters of a network have which information",
+        required=False,
+    ),
+    axis("/training/renormalization/spectrum/edges", "edge", "ends of the bins of the information"),
+    axis("/training/renormalization/spectrum/whole", "whole", "one histogram for the whole flow"),
+    axis(
+        "/training/renormalization/spectrum/place",
+        "place",
+        "0: exactly zero; 1: below the first edge; k: from edge k - 2 to below edge k - 1; from the last on",
+    ),
+    array("/training/renormalization/spectrum/edge", "float64", "edges", "edge", "ten for a decade"),
+    array(
+        "/training/renormalization/spectrum/sums",
+        "float64",
+        "whole bin place",
+        "sums",
+        "sum over networks of the number of parameters, mean over chains",
+    ),
+    array(
+        "/training/renormalization/spectrum/count", "int64", "whole bin", "networks", "networks in the sums"
+    ),
 )
 """What a flow over cutoffs adds; its sums are those of a training, a cutoff in place of a snapshot."""
 
