@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnft.analysis.flow_table import EXTREME, flow_numbers, flow_text
+from nnft.analysis.flow_robust import EXTREME
+from nnft.analysis.flow_table import flow_numbers, flow_text
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.run import Run
 from nnft.errors import UsageError

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nnft.analysis.flow_robust import RobustMeans, robust_means
 from nnft.analysis.flow_scales import critical_scales, scale_lines
+from nnft.analysis.flow_text import cells_text, cutoff_text, number_text, plain
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.errors import NumericalError
-from nnft.estimators.notation import number_with_error
-
-FloatArray = npt.NDArray[np.float64]
-
-EXTREME = 10.0
-"""A network whose loss exceeds the median over networks by this factor counts as extreme."""
 
 
 def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
@@ -31,46 +26,67 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
     -------
     dict
         ``rows``, one for each cutoff: ``cutoff``; ``sloppy_share``, ``train_error``, ``test_error``, each
-        with ``value`` and ``stderr``; ``train_median``, ``test_median`` over networks and ``extreme``, the
-        number of networks whose loss exceeds ten times the median; ``mean`` and ``connected_r`` at the point.
+        with ``value`` and ``stderr``; ``robust``: for the errors of training and test the plain mean, median
+        and trimmed mean of the networks whose losses are kept, each with its error, the number of ``extreme``
+        networks, whose loss exceeds ten times the median, and the share of the largest loss in the sum;
+        ``median``, ``trimmed_mean``, ``extreme`` of the test error, of the training error without test
+        points; ``train_median``, ``test_median``; ``mean`` and ``connected_r`` at the point. ``diverged``:
+        networks that are in no average.
     """
     rows = []
+    robust = [robust_means(flow.losses[:, :, column]) for column in (0, 1)]
     for position, cutoff in enumerate(flow.cutoffs):
         row: dict[str, Any] = {"cutoff": float(cutoff) if np.isfinite(cutoff) else "inf"}
         for name in flow.observables.names:
             found = flow.observables.result(name)
-            row[name] = {"value": _plain(found.mean[position]), "stderr": _plain(found.stderr[position])}
-        row |= _robust(flow, position)
+            row[name] = {"value": plain(found.mean[position]), "stderr": plain(found.stderr[position])}
+        row |= _robust(robust, position)
         row |= _cumulants(flow, position, point)
         rows.append(row)
     share, error = flow.silent_share
     return {
         "path": str(flow.run.path),
         "networks": flow.run.networks,
-        "layers": flow.table["layers"],
-        "fill": flow.table["fill"],
+        "diverged": flow.diverged,
+        "robust_networks": 0 if robust[0] is None else robust[0].networks,
+        "layers": flow.settings["layers"],
+        "fill": flow.settings["fill"],
         "noise_variance": flow.noise_variance,
-        "nested": not flow.table["anew"],
-        "refills": flow.table["refills"],
-        "silent_share": {"value": _plain(share), "stderr": _plain(error)},
+        "nested": not flow.settings["anew"],
+        "refills": flow.settings["refills"],
+        "silent_share": {"value": plain(share), "stderr": plain(error)},
         "point": point,
         "rows": rows,
         "critical_scales": critical_scales(flow),
     }
 
 
-def _robust(flow: RenormalizedRun, position: int) -> dict[str, Any]:
-    """Medians of the losses, which a few extreme networks do not move, and how many of those there are."""
-    losses = flow.losses[:, position]
-    found: dict[str, Any] = {}
-    for column, name in enumerate(("train_median", "test_median")):
-        values = losses[:, column]
-        known = len(values) > 0 and not np.isnan(values).any()
-        found[name] = float(np.median(values)) if known else None
-    column = 1 if found["test_median"] is not None else 0
-    median = found["test_median"] if column else found["train_median"]
-    found["extreme"] = int((losses[:, column] > EXTREME * median).sum()) if median is not None else None
-    return found
+def _robust(robust: list[RobustMeans | None], position: int) -> dict[str, Any]:
+    """Averages which a few extreme networks do not move, and how many of those there are."""
+    parts = {
+        name: None if means is None else _averages(means, position)
+        for name, means in zip(("train", "test"), robust, strict=True)
+    }
+    shown = parts["test"] or parts["train"]
+    return {
+        "robust": parts,
+        **{f"{name}_median": part and part["median"]["value"] for name, part in parts.items()},
+        **{name: shown and shown[name] for name in ("median", "trimmed_mean", "extreme")},
+    }
+
+
+def _averages(means: RobustMeans, position: int) -> dict[str, Any]:
+    pairs = {
+        "mean": (means.mean, means.mean_error),
+        "median": (means.median, means.median_error),
+        "trimmed_mean": (means.trimmed, means.trimmed_error),
+    }
+    found: dict[str, Any] = {
+        name: {"value": plain(value[position]), "stderr": plain(error[position])}
+        for name, (value, error) in pairs.items()
+    }
+    largest = plain(means.largest[position])
+    return found | {"extreme": int(means.extreme[position]), "largest_share": largest}
 
 
 def _cumulants(flow: RenormalizedRun, position: int, point: int) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def _cumulants(flow: RenormalizedRun, position: int, point: int) -> dict[str, An
         except NumericalError:
             continue
         row = int(np.flatnonzero((estimate.indices == point).all(axis=1))[0])
-        found[name] = {"value": _plain(estimate.value[row]), "stderr": _plain(estimate.stderr[row])}
+        found[name] = {"value": plain(estimate.value[row]), "stderr": plain(estimate.stderr[row])}
     return found
 
 
@@ -95,15 +111,15 @@ def flow_text(numbers: dict[str, Any]) -> str:
     head = [
         f"{numbers['path']}: flow of {numbers['networks']} networks over {len(numbers['rows'])} cutoffs",
         f"information  of {_layers(numbers['layers'])}, noise variance {numbers['noise_variance']:.6g}; "
-        f"exactly zero for {_cell(share)} of the parameters",
+        f"exactly zero for {number_text(share)} of the parameters",
         f"sloppy       information below the cutoff, strictly; replaced by {numbers['fill']}, {fresh}",
         "",
     ]
-    table = flow_cells(numbers)
     rows = numbers["rows"]
-    widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
-    body = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
-    foot = ["", "value(error in the last digits); median over networks; extreme: networks above ten medians"]
+    body = cells_text(flow_cells(numbers))
+    foot = ["", "value(error in the last digits)", averages_line(numbers)]
+    if numbers["diverged"]:
+        foot.append(f"diverged in training: {numbers['diverged']} networks, which are in no average")
     if any("expected_train" in row for row in rows):
         count = numbers["expected_networks"]
         foot.append(
@@ -122,7 +138,8 @@ def flow_cells(numbers: dict[str, Any]) -> list[list[str]]:
         "pull_train": "pull",
         "expected_test": "expected test",
         "pull_test": "pull",
-        "test_median": "median",
+        "median": "median",
+        "trimmed_mean": "trimmed",
         "extreme": "extreme",
         "mean": f"mean f({numbers['point']})",
         "connected_2": "G2",
@@ -131,12 +148,17 @@ def flow_cells(numbers: dict[str, Any]) -> list[list[str]]:
     rows = numbers["rows"]
     shown = [name for name in names if any(_text(name, row.get(name)) for row in rows)]
     table = [["cutoff", *(names[name] for name in shown)]]
-    table += [[_number(row["cutoff"]), *(_text(name, row.get(name)) for name in shown)] for row in rows]
+    table += [[cutoff_text(row["cutoff"]), *(_text(name, row.get(name)) for name in shown)] for row in rows]
     return table
 
 
-def _number(cutoff: float | str) -> str:
-    return cutoff if isinstance(cutoff, str) else f"{cutoff:.4g}"
+def averages_line(numbers: dict[str, Any]) -> str:
+    """Return what median, trimmed mean and extreme networks are of."""
+    tested = numbers["rows"][0]["robust"]["test"] is not None
+    return (
+        f"of the {'test' if tested else 'train'} error of {numbers['robust_networks']} networks: median, "
+        "trimmed mean without a tenth at either end, extreme ones above ten medians"
+    )
 
 
 def _layers(layers: Any) -> str:
@@ -149,14 +171,5 @@ def _text(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, dict):
-        return "" if value["value"] is None else _cell(value)
+        return "" if value["value"] is None else number_text(value)
     return f"{value:+.1f}" if name.startswith("pull") else f"{value:.4g}"
-
-
-def _cell(number: dict[str, Any]) -> str:
-    value, error = (np.nan if number[name] is None else number[name] for name in ("value", "stderr"))
-    return number_with_error(value, error, False)
-
-
-def _plain(number: Any) -> float | None:
-    return float(number) if np.isfinite(number) else None

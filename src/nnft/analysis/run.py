@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from nnft.estimators.replicated import Replicated
 from nnft.estimators.results import Correlator, Estimate, LayerKernel
 from nnft.estimators.reweighting import EffectiveSampleSize
 from nnft.store.reader import StoredRun, read_run
+
+if TYPE_CHECKING:
+    from nnft.analysis.renormalized_run import RenormalizedRun
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -148,6 +151,19 @@ class Run:
         """Correlators at every snapshot of the training, or None: ``flow.at(s)`` has what `estimator` has."""
         stored = self.stored.training
         return FlowEstimator.from_arrays(stored) if "flow/count" in stored else None
+
+    @property
+    def renormalization(self) -> RenormalizedRun:
+        """The flow over cutoffs (``nnft flow``): losses, outputs, correlators, couplings at each of them.
+
+        Raises
+        ------
+        UsageError
+            If the run has no flow.
+        """
+        from nnft.analysis.renormalized_run import RenormalizedRun
+
+        return RenormalizedRun(self)
 
     @cached_property
     def observables(self) -> ObservableEstimator | None:

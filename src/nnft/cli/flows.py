@@ -11,9 +11,19 @@ import click
 
 from nnft.cli.command import StrictCommand
 from nnft.cli.run_options import duration
-from nnft.errors import UsageError
+from nnft.errors import UsageError, shorten
 
-SHOWN = ("point", "theory", "plot")
+SHOWN = (
+    "point",
+    "theory",
+    "plot",
+    "quantity",
+    "observable",
+    "components",
+    "couplings",
+    "coupling_points",
+    "split",
+)
 RUNNING = ("overwrite", "resume", "threads", "max_time", "break_lock")
 KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", "fisher_seed", "refills")
 
@@ -36,7 +46,19 @@ KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", 
     "--theory", type=click.IntRange(0), default=0, metavar="N",
     help="Expected losses of the first N networks, exact.",
 )  # fmt: skip
-@click.option("--plot", type=click.Path(), help="Picture of errors over cutoffs (svg, pdf, png).")
+@click.option("--observable", metavar="NAME", help="Print one quantity, with correlations along the flow.")
+@click.option(
+    "--component", "components", multiple=True, metavar="A,B",
+    help="Mesh points of a component of it; several times for several.",
+)  # fmt: skip
+@click.option("--couplings", is_flag=True, help="Print the couplings of the action at every cutoff.")
+@click.option("--coupling-points", metavar="A,B", help="Mesh points of that action; default: up to three.")
+@click.option("--split", is_flag=True, help="Print the variance of outputs within and between networks.")
+@click.option("--plot", type=click.Path(), help="Picture of the flow (svg, pdf, png).")
+@click.option(
+    "--quantity", default="losses",
+    type=click.Choice(["losses", "outputs", "couplings", "spectrum", "histogram"]), help="What is drawn.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing result file.")
 @click.option("--resume", is_flag=True, help="Go on with an existing result file.")
 @click.option("--threads", type=int, help="Threads; default: all that were granted.")
@@ -52,6 +74,9 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     """
     quiet, as_json = (options.pop(name) for name in ("quiet", "as_json"))
     shown = {name: options.pop(name) for name in SHOWN}
+    shown["components"] = [_points("--component", text) for text in shown["components"]]
+    if shown["coupling_points"] is not None:
+        shown["coupling_points"] = _points("--coupling-points", shown["coupling_points"])
     table = {name: options.pop(name) for name in KEYS}
     table = {name: value for name, value in table.items() if value is not None}
     fresh = options.pop("fresh")
@@ -60,7 +85,7 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     if cutoffs is None:
         running = [name for name in RUNNING if options[name] not in (None, False)]
         _refuse_options([*["output"] * (output is not None), *table, *["fresh"] * fresh, *running])
-        _show(flow_of_file(run, **shown), as_json)
+        _show(flow_of_file(run, complete=as_json, **shown), as_json)
         return
     if output is None:
         raise UsageError("missing option -o: got --cutoffs alone; name the result file of the flow")
@@ -70,7 +95,7 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     check_printed(run, output, table, **shown)
     _follow(run, output, table, quiet, options)
     if not quiet:
-        _show(flow_of_file(output, **shown), as_json)
+        _show(flow_of_file(output, complete=as_json, **shown), as_json)
     elif shown["plot"] is not None:
         flow_of_file(output, **shown)
 
@@ -82,9 +107,7 @@ def _refuse_options(given: list[str]) -> None:
         raise UsageError(f"missing option --cutoffs: got --{name} without it; say where to cut")
 
 
-def _follow(
-    run: str, output: str, table: dict[str, Any], quiet: bool, options: dict[str, Any]
-) -> None:
+def _follow(run: str, output: str, table: dict[str, Any], quiet: bool, options: dict[str, Any]) -> None:
     from nnft.pipeline.machine import check_thread_variables
     from nnft.pipeline.stop import StopFlag, signals_to
 
@@ -108,6 +131,16 @@ def _follow(
 
 def _show(found: Any, as_json: bool) -> None:
     click.echo(json.dumps(found.record, indent=2) if as_json else found.text)
+
+
+def _points(option: str, text: str) -> list[int]:
+    """Mesh points with commas as a list."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"no mesh points in {option}: got {shorten(text)}; give numbers such as 0,1"
+        ) from None
 
 
 def _numbers(text: str) -> Any:

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from nnft.analysis.flow_table import flow_numbers, flow_text
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.run import Run, open_run
 from nnft.errors import DataFileError, UsageError, shorten
 from nnft.pipeline.action_output import Printed
-from nnft.pipeline.flow_expectation import check_expectation, expected_losses
+from nnft.pipeline.flow_expectation import check_expectation
+from nnft.pipeline.flow_output import FlowView, flow_view
 from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train import train
-from nnft.plots.files import check_picture
 from nnft.spec.plan import plan_run
 from nnft.spec.run import RunSpec
 
@@ -96,9 +95,7 @@ def check_printed(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str],
     flow: Mapping[str, Any],
-    point: int = 0,
-    theory: int = 0,
-    plot: str | os.PathLike[str] | None = None,
+    **wanted: Any,
 ) -> None:
     """Refuse what `flow_of_file` would refuse of a flow, before the flow is worked out.
 
@@ -107,19 +104,23 @@ def check_printed(
     Raises
     ------
     UsageError
-        No such point, no such picture, or no law in closed form.
+        No such point, no such picture, no law in closed form, or another table than that of the losses.
     CardError
         The table does not fit the networks.
     """
+    view = FlowView(**wanted)
+    view.check()
+    if view.observable is not None or view.couplings or view.split:
+        raise UsageError(
+            "contradiction: got --cutoffs and another table; follow first, then print it of FILE"
+        )
     with open_run(source) as run:
         _check_source(run, output)
-        _check_point(run, point)
+        _check_point(run, view.point)
         spec = flow_spec(run, flow)
         plan = plan_run(spec)
-    if theory:
+    if view.theory:
         check_expectation(spec, plan)
-    if plot is not None:
-        check_picture(plot)
 
 
 def _check_point(run: Run, point: int) -> None:
@@ -149,46 +150,24 @@ def _with_flow(card: str, flow: Mapping[str, Any]) -> str:
     return toml_text(tables | {"flow": dict(flow)})
 
 
-def flow_of_file(
-    path: str | os.PathLike[str],
-    point: int = 0,
-    theory: int = 0,
-    plot: str | os.PathLike[str] | None = None,
-) -> Printed:
-    """Return the table of the flow that a file holds.
+def flow_of_file(path: str | os.PathLike[str], **wanted: Any) -> Printed:
+    """Return what is wanted of the flow that a file holds, and draw its picture.
 
     Parameters
     ----------
     path : str or path
-    point : int
-        Mesh point whose mean and cumulants are shown.
-    theory : int
-        Networks whose expected losses are worked out.
-    plot : str or path, optional
-        Picture of errors and shares over the cutoffs.
+    wanted
+        Attributes of `nnft.pipeline.flow_output.FlowView`; the table of losses if not given.
 
     Raises
     ------
     UsageError
-        There is no flow in it, or no such point.
+        There is no flow in it, no such point, or nothing of the kind.
+    NumericalError
+        Too few networks, or no couplings at any cutoff.
     """
-    if plot is not None:
-        check_picture(plot)
+    view = FlowView(**wanted)
+    view.check()
     with open_run(path) as run:
-        return _printed(run, point, theory, plot)
-
-
-def _printed(run: Run, point: int, theory: int, plot: str | os.PathLike[str] | None) -> Printed:
-    _check_point(run, point)
-    flow = RenormalizedRun(run)
-    numbers = flow_numbers(flow, point)
-    if theory:
-        found = expected_losses(flow, theory)
-        numbers["expected_networks"] = found.networks
-        for row, expected in zip(numbers["rows"], found.rows(), strict=True):
-            row.update(expected)
-    if plot is not None:
-        from nnft.plots.cutoffs import draw_cutoffs
-
-        draw_cutoffs(numbers, flow.losses, plot)
-    return Printed(numbers, flow_text(numbers))
+        _check_point(run, view.point)
+        return flow_view(RenormalizedRun(run), view)

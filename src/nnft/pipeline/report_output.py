@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from nnft.actions.action_text import action_record, action_text
 from nnft.analysis.comparison import compare
 from nnft.analysis.comparison_record import comparison_record
+from nnft.analysis.flow_record import couplings_record
+from nnft.analysis.flow_refills import refill_split
 from nnft.analysis.flow_table import flow_numbers
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.report_conventions import conventions
@@ -36,7 +38,7 @@ from nnft.analysis.report_trained import chains, compared, trained_warnings, tra
 from nnft.analysis.run import Run, open_run
 from nnft.analysis.summary import summary
 from nnft.analysis.trained_run import TrainedRun
-from nnft.errors import NumericalError, UsageError, shorten
+from nnft.errors import DataFileError, NumericalError, UsageError, shorten
 from nnft.pipeline.diagnose_output import diagnosis_of_run
 from nnft.pipeline.machine import nnft_version
 from nnft.pipeline.report_page import GENERATOR, page_of, require_report_extra
@@ -177,15 +179,20 @@ def _trained_sections(run: Run, state: dict[str, Any], warnings: list[str]) -> l
 
 
 def _flow_section(run: Run, wanted: list[Drawing]) -> ReportSection | None:
-    """Return the flow over cutoffs, if there is one, and add its picture to those wanted."""
+    """Return the flow over cutoffs, if there is one, and add its pictures to those wanted."""
     if run.card.get("flow") is None:
         return None
-    from nnft.pipeline.report_pictures import cutoffs_drawing
+    from nnft.pipeline.report_pictures import cutoffs_drawings
 
     flow = RenormalizedRun(run)
-    numbers = flow_numbers(flow)
-    wanted.append(cutoffs_drawing(numbers, flow))
-    return cutoffs(numbers)
+    numbers, couplings, reason = flow_numbers(flow), None, ""
+    try:
+        couplings = flow.couplings()
+    except (UsageError, NumericalError, DataFileError) as failure:
+        reason = f"No couplings: {failure}"
+    wanted += cutoffs_drawings(numbers, flow, couplings)
+    record = None if couplings is None else couplings_record(couplings)
+    return cutoffs(numbers, record, reason, refill_split(flow))
 
 
 def _action_section(run: Run, wanted: list[Drawing]) -> ReportSection:

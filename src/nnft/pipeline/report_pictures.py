@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnft.actions.action import Action, action
 from nnft.analysis.comparison_table import estimate_or_nothing, pulls
+from nnft.analysis.flow_couplings import FlowCouplings
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.report_run import INFINITE
 from nnft.analysis.run import Run
 from nnft.errors import DataFileError, NumericalError, UsageError
 from nnft.estimators.results import Estimate
+from nnft.pipeline.flow_pictures import flow_figure
 from nnft.pipeline.machine import choose_threads
 from nnft.pipeline.training_curves import flow_curves, loss_curves
 from nnft.pipeline.training_outcome import chain_traces, trained_predictor
@@ -198,15 +201,51 @@ def action_drawing(result: Action, run: Run) -> Drawing:
     )  # fmt: skip
 
 
-def cutoffs_drawing(numbers: dict[str, Any], flow: RenormalizedRun) -> Drawing:
-    """Return the picture of a flow over cutoffs."""
-    return Drawing(
+def cutoffs_drawings(
+    numbers: dict[str, Any], flow: RenormalizedRun, couplings: FlowCouplings | None
+) -> list[Drawing]:
+    """Return the pictures of a flow over cutoffs."""
+    losses = Drawing(
         "cutoffs", "cutoffs", "Errors over cutoffs",
         "Squared error per target against the cutoff of the information: mean over networks with its error, "
         "a band that holds 68 % of them, levels without replacement and with everything replaced, "
         "critical scales as vertical lines; below, the share of sloppy parameters.",
         lambda: cutoffs_figure(numbers, flow.losses),
     )  # fmt: skip
+    texts = {
+        "outputs": (
+            "Outputs over cutoffs",
+            "Mean, variance, excess kurtosis and tangent kernel of the output at the first mesh points "
+            "against the cutoff, with errors; zero and infinity beside the logarithmic axis.",
+        ),
+        "couplings": (
+            "Couplings over cutoffs",
+            "Quadratic and quartic couplings of the action at single mesh points against the cutoff, and the "
+            "quartic coupling in units of the variance, with bands of one standard error.",
+        ),
+        "histogram": (
+            "Outputs on both sides of the flow",
+            "Histograms of the outputs of single networks at the first mesh points: trained, at about "
+            "half of the rise of the error, and with everything replaced; lines: the normal law of the same "
+            "mean and variance.",
+        ),
+        "spectrum": (
+            "Spectrum of the information",
+            "Share of the parameters per decade of their Fisher information, mean over networks, with "
+            "the cutoffs as short lines; a bar for parameters without any information; a line for the share "
+            "below.",
+        ),
+    }
+    if couplings is None:
+        del texts["couplings"]
+    further = [
+        Drawing(
+            "cutoffs", f"cutoffs-{name}", title, text,
+            partial(flow_figure, flow, name, numbers, couplings=couplings),
+        )
+        for name, (title, text) in texts.items()
+    ]  # fmt: skip
+    return [losses, *further]
 
 
 @dataclass(frozen=True)
