@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     BIASES = 2
     COLLAPSED = 3
     READOUT = 4
+    WAVES = 15
 
 
 def philox4x32(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:

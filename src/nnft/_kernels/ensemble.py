@@ -21,6 +21,7 @@ from nnft._kernels.library import (
     explicit_d,
     explicit_f,
     factor,
+    waves_d,
 )
 
 METHODS = {
@@ -28,6 +29,7 @@ METHODS = {
     ("collapsed", "float32"): 1,
     ("explicit", "float64"): 2,
     ("explicit", "float32"): 3,
+    ("waves", "float64"): 4,
 }
 
 
@@ -46,6 +48,8 @@ def sample_network(method: int, network: Any, index: Any, work: Any, values: Any
         return collapsed_d(a, b, np.uint64(index), address, kernels, fields)
     if method == 1:
         return collapsed_f(a, b, np.uint64(index), address, kernels, fields)
+    if method == 4:
+        return waves_d(a, b, np.uint64(index), address, kernels, fields)
     if method == 2:
         return explicit_d(a, b, np.uint64(index), address, kernels, fields)
     return explicit_f(a, b, np.uint64(index), address, kernels, fields)

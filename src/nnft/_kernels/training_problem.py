@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nnft._kernels.library import compiled, gradient_d, normals_d, weighted_square_d, words
+from nnft._kernels.library import compiled, draw_waves_d, gradient_d, normals_d, weighted_square_d, words
 
 LAYER, NUMBERS = 5, 6
 MOBILITY, DECAY, LIVE, ROOT, SPREAD, START = range(6)
@@ -31,6 +31,7 @@ fan-in alone where it is 0; standard deviation at the start."""
 
 GROUP = 16
 WEIGHTS, BIASES, NOISE, MOMENTUM, ACCEPT, ORDER, RESTART, RESTART_BIASES = 1, 2, 5, 6, 7, 8, 9, 10
+WAVES, COSINE = 15, 6
 
 
 @compiled()
@@ -164,12 +165,35 @@ def draw_rows(key: int, index: int, purpose: int, layer: Any, scales: Any, theta
 
 
 @compiled()
+def draw_wave_start(problem: Any, key: int, network: int, chain: int, chains: int, theta: Any) -> None:
+    """Draw a network of cosines as its sampler does; amplitudes of further chains are their own."""
+    header, parameters, columns = problem[0], problem[1], problem[3]
+    rows, fan_in, stride, offset = header[LAYER], header[LAYER + 1], header[LAYER + 3], header[LAYER + 4]
+    shape = np.array([rows, fan_in, stride], dtype=np.int64)
+    work = np.empty(3 * ((rows + 63) // 64 * 64))
+    draw_waves_d(
+        np.uint64(key), np.uint64(network), parameters.ctypes.data, shape.ctypes.data, work.ctypes.data,
+        theta[offset:].ctypes.data,
+    )  # fmt: skip
+    k = LAYER + NUMBERS
+    layer = (header[k], header[k + 1], header[k + 3], header[k + 4])
+    scales = columns[START, stride:]
+    if chain > 0:
+        draw_rows(key, network * chains + chain, RESTART, (2, *layer), scales, theta)
+    else:
+        draw_rows(key, network, WAVES, (3, *layer), scales, theta)
+
+
+@compiled()
 def draw_start(problem: Any, key: int, network: int, chain: int, chains: int, theta: Any) -> None:
     """Draw the weights at the start: those of the network; trained layers of further chains have their
     own.
     """
     header, columns = problem[0], problem[3]
     theta[:] = 0.0
+    if header[3] == COSINE and problem[1][0] != 0.0:
+        draw_wave_start(problem, key, network, chain, chains, theta)
+        return
     start = 0
     for level in range(header[0]):
         k = LAYER + NUMBERS * level

@@ -10,6 +10,7 @@ import numpy as np
 from nnft.analysis.comparison_record import table_record
 from nnft.analysis.comparison_table import compare_table
 from nnft.analysis.comparison_text import component_rows, joint_rows, without_error
+from nnft.analysis.prior_comparison import prior_record
 from nnft.analysis.report_record import (
     ReportSection,
     ReportTable,
@@ -94,6 +95,8 @@ def infinite_width_record(run: Run) -> dict[str, Any] | None:
     if kernel is None or run.training is not None or run.deformation is not None or not run.networks:
         return None
     law = Law(np.zeros(len(kernel)), kernel)
+    if run.cosines is not None:
+        return prior_record(run)
     orders = [order for order in run.orders if f"S{order}:{'0' * order}" in run.estimator.layout.tables]
     tables = [table_record(compare_table(run.estimator, order, [law])) for order in orders]
     validity = "a Gaussian field with the kernel of the last layer"
@@ -106,6 +109,9 @@ def infinite_width(run: Run) -> ReportSection | None:
     record = infinite_width_record(run)
     if record is None:
         return None
+    if run.cosines is not None:
+        text = "Exact at every width: pulls are spread like standard normal numbers."
+        return ReportSection("theory", "Exact theory", (text,), tables=comparison_tables(record))
     said = (
         "Infinite width: a Gaussian field with the kernel of the last layer, whose connected correlators "
         "beyond order 2 vanish.",

@@ -26,6 +26,7 @@ from nnft.store.reader import StoredRun, read_run
 
 if TYPE_CHECKING:
     from nnft.analysis.renormalized_run import RenormalizedRun
+    from nnft.theory.cos_network import CosNetwork
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -104,7 +105,20 @@ class Run:
     @cached_property
     def card(self) -> dict[str, Any]:
         """The resolved card as nested dictionaries."""
-        return tomllib.loads(self.stored.config["resolved"])
+        card = tomllib.loads(self.stored.config["resolved"])
+        network = card["network"]
+        if "width" in network:  # of cosines: seen as networks of one hidden layer, as their sampler does
+            network["widths"] = [network["width"]]
+        return card
+
+    @cached_property
+    def cosines(self) -> CosNetwork | None:
+        """Law of networks of cosines at initialization; None for other networks."""
+        if "width" not in self.card["network"]:
+            return None
+        from nnft.analysis.cosines import cosine_law
+
+        return cosine_law(self.card["network"], self.points.shape[1])
 
     @cached_property
     def plan(self) -> dict[str, Any]:
@@ -251,6 +265,8 @@ class Run:
     def first_kernel(self) -> FloatArray:
         """Return the kernel of the first layer, shape (P, P); it does not fluctuate."""
         network = self.card["network"]
+        if self.cosines is not None:
+            raise UsageError("no kernel of affine layers: got networks of cosines; use nngp_kernel(2)")
         weight, bias = (_first(network[name]) for name in ("weight_variance", "bias_variance"))
         kernel: FloatArray = bias + weight / self.points.shape[1] * self.points @ self.points.T
         return kernel

@@ -14,6 +14,7 @@ from nnft.errors import NumericalError
 from nnft.estimators.notation import number_with_error
 from nnft.estimators.results import Estimate
 
+COSINES = ("cos-net", "free-scalar")
 SHOWN_POINTS = 16
 COLUMNS = ("G1", "G2", "G3", "G4", "G6", "G8", "excess_kurtosis")
 TITLES = {
@@ -155,7 +156,21 @@ def _points(run: Run, columns: dict[str, _Column]) -> list[dict[str, Any]]:
             }
     for point, record in enumerate(records if theory is not None else []):
         record["G2_infinite_width"] = float(theory[point, point])  # type: ignore[index]
+    for name, value in _exact_cumulants(run).items():
+        for record in records:
+            record[f"{name}_exact"] = value
     return records
+
+
+def _exact_cumulants(run: Run) -> dict[str, float]:
+    """G4 and G6 at one point, the same everywhere, of networks of cosines before any training."""
+    if run.cosines is None or run.deformation is not None or run.training is not None:
+        return {}
+    from nnft.analysis.cosines import cosine_cumulants
+
+    exact = cosine_cumulants(run.cosines, run.points)
+    found = {order: exact(order, np.zeros((1, order), dtype=np.int64)) for order in run.orders}
+    return {f"G{order}": float(value[0]) for order, value in found.items() if value is not None}
 
 
 def _unreliable(columns: dict[str, _Column]) -> dict[str, dict[str, int]]:
@@ -221,17 +236,24 @@ def point_rows(state: dict[str, Any], most: int = SHOWN_POINTS) -> list[list[str
     if has_theory:
         beside = 2 + columns.index("G2") if "G2" in columns else len(header)
         base = {"deformation": "base ", "training": "prior "}
-        header.insert(beside, next((base[key] for key in base if key in state), "") + "G2 at n = inf")
-    rows = [header]
+        prefix = next((base[key] for key in base if key in state), "")
+        name = "exact G2" if state["network"]["kind"] in COSINES else "G2 at n = inf"
+        header.insert(beside, prefix + name)
+    exact = [name for name in ("G4", "G6") if f"{name}_exact" in state["points"][0]]
+    rows = [[*header, *(f"exact {name}" for name in exact)]]
     for record in state["points"][:most]:
         row = [str(record["point"]), *(with_error(record[name]) for name in columns)]
         if has_theory:
             row.insert(beside, f"{record['G2_infinite_width']:.6g}")
-        rows.append(row)
+        rows.append([*row, *(f"{record[f'{name}_exact']:.6g}" for name in exact)])
     return rows
 
 
 def _network_line(network: dict[str, Any]) -> str:
+    if network["kind"] in COSINES:
+        left_out = ("kind", "widths")
+        rest = ", ".join(f"{key} {value}" for key, value in network.items() if key not in left_out)
+        return f"network    {network['kind']}, {rest}"
     return (
         f"network    {network['kind']}, widths {network['widths']}, {network['activation']}, "
         f"C_W {network['weight_variance']}, C_b {network['bias_variance']}, outputs {network['outputs']}"

@@ -12,6 +12,7 @@ import numpy as np
 from nnft.analysis.comparison import Comparison, compare
 from nnft.analysis.comparison_record import comparison_record
 from nnft.analysis.comparison_text import comparison_text
+from nnft.analysis.prior_comparison import prior_record, prior_text, refuse_options
 from nnft.analysis.run import Run, open_run
 from nnft.analysis.trained_run import TrainedRun
 from nnft.errors import DataFileError, shorten
@@ -59,6 +60,10 @@ def comparison_of_file(
 
         check_picture(plot)
     with open_run(path) as run:
+        if run.training is None and run.cosines is not None:
+            refuse_options(output, plot)
+            record = prior_record(run)
+            return Printed({"file": str(path), **record}, prior_text(record, Path(path).name))
         found = compare(TrainedRun(run))
         record = comparison_record(found)
         if output is not None:

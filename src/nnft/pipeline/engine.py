@@ -16,6 +16,7 @@ from nnft.samplers.initial import (
     WeightedReadouts,
     lowest_energy,
 )
+from nnft.samplers.networks import network_ensemble
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
 
@@ -199,15 +200,6 @@ def make_ensemble(spec: RunSpec, plan: RunPlan) -> InitialEnsemble:
     """Return the sampler of a specification; it draws all outputs if fields are kept, or weighted."""
     network = spec.network
     outputs = network.outputs if plan.fields_networks > 0 else plan.outputs
-    return InitialEnsemble(
-        spec.mesh().points,
-        network.widths,
-        network.activation,
-        network.activation_parameters,
-        network.weight_variances,
-        network.bias_variances,
-        plan.readouts * network.outputs if plan.readouts else outputs,
-        spec.ensemble.seed,
-        plan.method,
-        plan.precision,
-    )
+    outputs = plan.readouts * network.outputs if plan.readouts else outputs
+    seed = spec.ensemble.seed
+    return network_ensemble(network, spec.mesh().points, outputs, seed, plan.method, plan.precision)

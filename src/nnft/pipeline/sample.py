@@ -20,6 +20,7 @@ from nnft.pipeline.checkpoint import Checkpoints
 from nnft.pipeline.engine import Engine
 from nnft.pipeline.machine import choose_threads, provenance
 from nnft.pipeline.memory import require_room_for_libraries
+from nnft.pipeline.prior_theory import prior_kernels
 from nnft.pipeline.progress import Progress, make_progress
 from nnft.pipeline.stop import StopFlag
 from nnft.pipeline.target import Start, check_target, make_start, outputs_folder, read_card, segment_rows
@@ -27,14 +28,12 @@ from nnft.pipeline.worker import Worker
 from nnft.spec.run import RunSpec
 from nnft.store.lock import RunLock
 from nnft.store.segments import FieldWriter
-from nnft.theory.nngp import nngp_kernel
 
 SLICE_SECONDS = 0.3
 PATIENCE_SECONDS = 7.0
 COMPILE_PATIENCE_SECONDS = 0.2
 COMMIT_SHARE = 0.05
 ERROR_SECONDS = 1.0
-MOST_THEORY_PAIRS = 600
 
 
 def sample(
@@ -256,7 +255,7 @@ class Session:
 
     def _theory(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return what is computed beside the results of a finished run."""
-        return _theory(self._start)
+        return prior_kernels(self._start.spec)
 
     def _in_slices(self, work: Callable[[], Any], patience: float = PATIENCE_SECONDS) -> Any:
         """Run `work` in a thread, so that the main thread can answer signals meanwhile.
@@ -328,21 +327,6 @@ def _word(path: Path) -> str:
 def start_dtype(engine: Any) -> str:
     """Return the number type of kept outputs."""
     return "float32" if engine.plan.precision == "float32" else "float64"
-
-
-def _theory(start: Start) -> dict[str, np.ndarray[Any, Any]]:
-    """The infinite-width kernel of every layer, where it is quick."""
-    network, points = start.spec.network, start.spec.mesh().points
-    if len(points) * (len(points) + 1) // 2 > MOST_THEORY_PAIRS:
-        return {}
-    kernels = nngp_kernel(
-        points,
-        network.activation,
-        network.weight_variances,
-        network.bias_variances,
-        network.activation_parameters,
-    )
-    return {"nngp_kernel": np.stack(kernels)} if np.isfinite(kernels).all() else {}
 
 
 def remove_outputs(folder: Path) -> None:

@@ -169,8 +169,8 @@ def card_keys(model: Any, prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         kinds = [field.annotation, *get_args(field.annotation)]
         tables = [kind for kind in kinds if hasattr(kind, "model_fields")]
-        if tables:
-            yield from card_keys(tables[0], f"{prefix}{name}.")
+        if tables:  # of several kinds: each key once
+            yield from dict.fromkeys(key for table in tables for key in card_keys(table, f"{prefix}{name}."))
         else:
             yield prefix + name
 

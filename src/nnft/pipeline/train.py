@@ -16,17 +16,16 @@ from nnft.analysis.run import Run, open_run
 from nnft.errors import CardError, NumericalError
 from nnft.pipeline.checkpoint import Checkpoints
 from nnft.pipeline.machine import choose_threads, provenance
+from nnft.pipeline.prior_theory import prior_kernels
 from nnft.pipeline.sample import SLICE_SECONDS, Session, _word
 from nnft.pipeline.stop import StopFlag
-from nnft.pipeline.target import Start, check_target, make_start, read_card
+from nnft.pipeline.target import check_target, make_start, read_card
 from nnft.pipeline.train_engine import TrainEngine
 from nnft.pipeline.train_record import training_arrays
 from nnft.pipeline.train_setup import decide_step
 from nnft.spec.run import RunSpec
 from nnft.store.lock import RunLock
-from nnft.theory.nngp import nngp_kernel
 
-MOST_THEORY_PAIRS = 600
 MOST_STEPS = 1 << 40
 LONGER = 3.0
 """Seconds of a slice for each second that a call costs by itself."""
@@ -159,22 +158,7 @@ class TrainSession(Session):
 
     def _theory(self) -> dict[str, np.ndarray[Any, Any]]:
         """The infinite-width kernel of every layer on the mesh: that of the networks at the start."""
-        return prior_kernels(self._start)
-
-
-def prior_kernels(start: Start) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the infinite-width kernels of the prior on the mesh, where they are quick."""
-    network, points = start.spec.network, start.spec.mesh().points
-    if len(points) * (len(points) + 1) // 2 > MOST_THEORY_PAIRS:
-        return {}
-    kernels = nngp_kernel(
-        points,
-        network.activation,
-        network.weight_variances,
-        network.bias_variances,
-        network.activation_parameters,
-    )
-    return {"nngp_kernel": np.stack(kernels)} if np.isfinite(kernels).all() else {}
+        return prior_kernels(self._start.spec)
 
 
 def _opened(path: Path, say: Callable[[str], None]) -> Run:

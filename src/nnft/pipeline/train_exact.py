@@ -16,7 +16,7 @@ from nnft._kernels import conditioning
 from nnft.errors import NumericalError
 from nnft.pipeline.sample_adder import Adder
 from nnft.pipeline.train_state import TrainingState
-from nnft.samplers.initial import InitialEnsemble
+from nnft.samplers.networks import network_ensemble
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
 from nnft.streams import stream_key
@@ -45,18 +45,7 @@ class ExactPosterior:
         self._targets = np.ascontiguousarray(data.train_targets[:, training.observe])
         self._points = np.concatenate([data.train_inputs, spec.mesh().points])
         method = "explicit" if plan.method == "explicit" else "collapsed"
-        self._ensemble = InitialEnsemble(
-            self._points,
-            network.widths,
-            network.activation,
-            network.activation_parameters,
-            network.weight_variances,
-            network.bias_variances,
-            1,
-            spec.ensemble.seed,
-            method,
-            "float64",
-        )
+        self._ensemble = network_ensemble(network, self._points, 1, spec.ensemble.seed, method, "float64")
 
     @property
     def network_bytes(self) -> int:

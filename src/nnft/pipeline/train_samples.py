@@ -37,7 +37,7 @@ def scaled(engine: TrainingState, scalars: FloatArray) -> FloatArray:
     fans, rows = (dimension, *network.widths), (*network.widths, network.outputs)
     out = scalars.copy()
     for level in range(layers):
-        variance, count = network.weight_variances[level], rows[level] * fans[level]
+        variance, count = network.layer_variances(dimension)[level], rows[level] * fans[level]
         out[..., 3 + level] /= variance * rows[level] if variance > 0.0 else 1.0
         numbers = count + (rows[level] if network.bias_variances[level] > 0.0 else 0)
         out[..., 3 + layers + level] /= numbers * (training.temperature or 1.0)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from nnft._kernels.library import training_work_size
 from nnft.errors import UsageError
 from nnft.samplers.initial import ACTIVATION_KINDS
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ class TrainingProblem:
 
     Parameters
     ----------
-    network : NetworkSpec
+    network : AnyNetwork
     inputs : ndarray of float64, shape (P, d)
     targets : ndarray of float64, shape (P, D)
     moving : Moving
@@ -71,7 +71,7 @@ class TrainingProblem:
         More than `MOST_LAYERS` layers.
     """
 
-    def __init__(self, network: NetworkSpec, inputs: FloatArray, targets: FloatArray, moving: Moving) -> None:
+    def __init__(self, network: AnyNetwork, inputs: FloatArray, targets: FloatArray, moving: Moving) -> None:
         if network.layers > MOST_LAYERS:
             raise UsageError(
                 f"network too deep to be trained in network.widths: got {len(network.widths)} hidden layers; "
@@ -88,7 +88,8 @@ class TrainingProblem:
         self.size = int(last[4] + _groups(int(last[0] * last[3])))
         self.columns = self._columns()
         rates = (*moving.weight_mobilities, *moving.bias_mobilities)
-        self.parameters = np.array([*[*network.activation_parameters, 0.0, 0.0, 0.0, 0.0][:4], *rates])
+        given = network.kernel_parameters(dimension)
+        self.parameters = np.array([*[*given, 0.0, 0.0, 0.0, 0.0][:4], *rates])
         self.data = self.points(inputs, targets)
         self.readout = np.array([network.weight_variances[-1] / self.fans[-1], network.bias_variances[-1]])
 
@@ -129,7 +130,7 @@ class TrainingProblem:
         for level, fan_in in enumerate(self.fans):
             block = np.zeros((6, _padded(fan_in + self.biased[level])))
             trained = float(level + 1 in moving.trainable)
-            weight = network.weight_variances[level] / fan_in
+            weight = network.layer_variances(self.fans[0])[level] / fan_in
             for part, variance, mobility in (
                 (slice(0, fan_in), weight, moving.weight_mobilities[level]),
                 (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nnft.spec.cosines import CosNetSpec, FreeScalarSpec
     from nnft.spec.data import DataSpec
     from nnft.spec.dataset import Dataset
     from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from nnft.spec.training_resolution import TrainingResolution
 
 __all__ = [
+    "CosNetSpec",
     "DataSpec",
     "Dataset",
     "EnsembleSpec",
     "EstimateSpec",
+    "FreeScalarSpec",
     "InputsSpec",
     "Mesh",
     "NetworkSpec",
@@ -33,10 +36,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CosNetSpec": "cosines",
     "DataSpec": "data",
     "Dataset": "dataset",
     "EnsembleSpec": "ensemble",
     "EstimateSpec": "ensemble",
+    "FreeScalarSpec": "cosines",
     "InputsSpec": "inputs",
     "Mesh": "mesh",
     "NetworkSpec": "network",

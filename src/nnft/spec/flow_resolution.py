@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from nnft.errors import CardError
 from nnft.spec.dataset import Dataset
 from nnft.spec.flow import FlowSpec
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 from nnft.spec.problems import line, mistake, shown
 from nnft.spec.training import TrainingSpec
 from nnft.spec.training_resolution import TrainingResolution
@@ -71,7 +71,7 @@ class FlowResolution:
         return 8 * (self.count * (self.refills * (mesh_points + 2) + pairs + 1) + SPECTRUM_NUMBERS)
 
 
-def check_flow(flow: FlowSpec, training: TrainingSpec | None, network: NetworkSpec) -> None:
+def check_flow(flow: FlowSpec, training: TrainingSpec | None, network: AnyNetwork) -> None:
     """Refuse a flow that does not fit the networks or their training.
 
     Raises
@@ -97,7 +97,7 @@ def check_flow(flow: FlowSpec, training: TrainingSpec | None, network: NetworkSp
 
 
 def resolve_flow(
-    flow: FlowSpec, training: TrainingResolution, network: NetworkSpec, data: Dataset
+    flow: FlowSpec, training: TrainingResolution, network: AnyNetwork, data: Dataset
 ) -> FlowResolution:
     """Decide everything that the table leaves open.
 

@@ -74,7 +74,7 @@ class NetworkSpec(Table):
         Output neurons D.
     """
 
-    kind: Literal["mlp"] = Field("mlp", description='"mlp"')
+    kind: Literal["mlp"] = Field("mlp", description='"mlp", "cos-net" or "free-scalar"')
     widths: Widths = Field(
         description=f"a list of at most {MOST_HIDDEN_LAYERS} whole numbers from 1 to {LARGEST_WIDTH}",
     )
@@ -136,6 +136,16 @@ class NetworkSpec(Table):
     def bias_variances(self) -> tuple[float, ...]:
         """Bias variance of every affine layer, length L."""
         return self._spread(self.bias_variance)
+
+    def layer_variances(self, dimension: int) -> tuple[float, ...]:
+        """Return `weight_variances`; the dimension of the inputs does not matter."""
+        del dimension
+        return self.weight_variances
+
+    def kernel_parameters(self, dimension: int) -> tuple[float, ...]:
+        """Return what the kernels take: the parameters of the activation."""
+        del dimension
+        return self.activation_parameters
 
     def _spread(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
         return value if isinstance(value, tuple) else (value,) * self.layers

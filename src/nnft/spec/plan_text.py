@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nnft.spec.cosines import CosineNetwork
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
 from nnft.spec.training_text import training_rows
 
+COSINES = "f = F sum_i a_i cos(b_i.x + c_i) / (b_i^2 + m^2)^(1/2), phases uniform"
 CONVENTIONS = "weights N(0, C_W / fan_in), biases N(0, C_b), output = last pre-activation"
 
 
@@ -24,8 +26,7 @@ def plan_rows(
     step, limit : float, optional
         Step with which a training begins, and the largest stable one, where they were measured.
     """
-    network, mesh = spec.network, spec.mesh()
-    parameters = ", ".join(map(repr, network.activation_parameters))
+    mesh = spec.mesh()
     cost = f"{plan.normals_per_network:,} normals, {plan.multiply_adds_per_network:,} multiply-adds"
     estimates = [
         (f"order {order}", _sector_text(plan, order, count))
@@ -34,11 +35,7 @@ def plan_rows(
     if plan.layer_components:
         estimates.append(("layers", f"{plan.layer_components:,} components, layer pairs: {plan.layer_pairs}"))
     return [
-        ("conventions", CONVENTIONS),
-        ("network", f"{plan.dimension} -> {_widths_text(network.widths)}{plan.network_outputs}"),
-        ("activation", network.activation + (f"({parameters})" if parameters else "")),
-        ("weight variance C_W", _variance_text(network.weight_variance)),
-        ("bias variance C_b", _variance_text(network.bias_variance)),
+        *_network_rows(spec, plan),
         (
             "inputs",
             f"{plan.points} points of dimension {plan.dimension}, {mesh.source}, scale {spec.inputs.scale}",
@@ -66,6 +63,24 @@ def plan_rows(
         ("time", f"about {time_text(plan.seconds)} on one core"),
         ("digest", spec.digest()),
         *(("note", note) for note in plan.notes),
+    ]
+
+
+def _network_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
+    """What the networks are."""
+    network = spec.network
+    sizes = ("network", f"{plan.dimension} -> {_widths_text(network.widths)}{plan.network_outputs}")
+    if isinstance(network, CosineNetwork):
+        factor = f", factor {network.factor(plan.dimension):.6g}" if network.kind == "free-scalar" else ""
+        convention = COSINES if network.law == "ball" else COSINES.partition(" / ")[0]
+        return [("conventions", convention), sizes, ("cosines", f"{network.describe()}{factor}")]
+    parameters = ", ".join(map(repr, network.activation_parameters))
+    return [
+        ("conventions", CONVENTIONS),
+        sizes,
+        ("activation", network.activation + (f"({parameters})" if parameters else "")),
+        ("weight variance C_W", _variance_text(network.weight_variance)),
+        ("bias variance C_b", _variance_text(network.bias_variance)),
     ]
 
 

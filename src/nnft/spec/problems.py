@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -165,6 +165,8 @@ def _locate(
     for part in location:
         if isinstance(part, int):
             key += f"[{part}]"
+        elif field is not None and part.startswith("<") and inside is None:
+            inside = _model_of_branch(field.annotation, part)
         elif inside is not None:
             name = part if part.isprintable() and len(part) <= 40 else shorten(part[:80], 40)
             key += f".{name}" if key else name
@@ -178,4 +180,13 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     for kind in (annotation, *get_args(annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
+    return None
+
+
+def _model_of_branch(annotation: object, branch: str) -> type[BaseModel] | None:
+    """Return the model of one branch of a table of several kinds."""
+    for kind in get_args(annotation):
+        tags = [part.tag for part in get_args(kind)[1:] if isinstance(part, Tag)]
+        if branch in tags:
+            return _model_in(get_args(kind)[0])
     return None

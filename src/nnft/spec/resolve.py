@@ -6,9 +6,15 @@ import math
 from dataclasses import dataclass
 
 from nnft.errors import CardError
+from nnft.spec.cosines import CosineNetwork
 from nnft.spec.deformation import DeformationSpec
 from nnft.spec.ensemble import FEWEST_BINS, EnsembleSpec, EstimateSpec
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import (
+    AnyNetwork,
+    check_ensemble,
+    check_estimator,
+    has_fixed_amplitudes,
+)
 from nnft.spec.problems import line
 from nnft.spec.sectors import Sector, all_sectors, layer_components, pair_count
 from nnft.spec.training_resolution import TrainingResolution
@@ -106,7 +112,7 @@ def training_seconds(normals: int, multiply_adds: int) -> float:
 
 
 def resolve(
-    network: NetworkSpec,
+    network: AnyNetwork,
     ensemble: EnsembleSpec,
     estimate: EstimateSpec,
     points: int,
@@ -137,7 +143,7 @@ def resolve(
         layer_pairs = "all" if points <= MOST_POINTS_ALL_LAYER_PAIRS else "diagonal"
     found = all_sectors(points, estimate.correlators[-1], outputs)
     in_layers = 0
-    estimator, estimator_reason = _estimator(estimate, deformation)
+    estimator, estimator_reason = _estimator(network, estimate, deformation)
     if estimate.layers:
         conditional = estimator == "conditional"
         in_layers = layer_components(points, network.layers, layer_pairs, conditional, found)
@@ -170,7 +176,7 @@ def resolve(
     )
 
 
-def _refuse_contradictions(network: NetworkSpec, estimate: EstimateSpec, points: int) -> None:
+def _refuse_contradictions(network: AnyNetwork, estimate: EstimateSpec, points: int) -> None:
     highest = estimate.correlators[-1]
     problems = []
     if highest == 8 and points > MOST_POINTS_ORDER_8:
@@ -185,7 +191,7 @@ def _refuse_contradictions(network: NetworkSpec, estimate: EstimateSpec, points:
         raise CardError(problems)
 
 
-def _outputs(network: NetworkSpec, estimate: EstimateSpec, points: int) -> int:
+def _outputs(network: AnyNetwork, estimate: EstimateSpec, points: int) -> int:
     if estimate.outputs != "auto":
         return estimate.outputs
     highest = estimate.correlators[-1]
@@ -222,9 +228,12 @@ def _padded(length: int) -> int:
 
 
 def cheaper_method(
-    network: NetworkSpec, ensemble: EnsembleSpec, points: int, dimension: int
+    network: AnyNetwork, ensemble: EnsembleSpec, points: int, dimension: int
 ) -> tuple[str, str]:
     """Return how a network is drawn, and why."""
+    if isinstance(network, CosineNetwork):
+        check_ensemble(ensemble, network)
+        return "explicit", "momenta and phases are drawn, features evaluated at every point"
     collapsed = _collapsed_normals(network, points)
     explicit = _explicit_normals(network, dimension)
     counts = f"{collapsed} normals a network collapsed, {explicit} explicit"
@@ -235,20 +244,25 @@ def cheaper_method(
     return "explicit", f"fewer normals: {counts}"
 
 
-def _collapsed_normals(network: NetworkSpec, points: int) -> int:
+def _collapsed_normals(network: AnyNetwork, points: int) -> int:
     return sum(_padded(width) * points for width in network.widths)
 
 
-def _explicit_normals(network: NetworkSpec, dimension: int) -> int:
+def _explicit_normals(network: AnyNetwork, dimension: int) -> int:
     fan_in = (dimension, *network.widths)
     return sum(width * before for width, before in zip(network.widths, fan_in, strict=False))
 
 
-def _estimator(estimate: EstimateSpec, deformation: DeformationSpec | None) -> tuple[str, str]:
+def _estimator(
+    network: AnyNetwork, estimate: EstimateSpec, deformation: DeformationSpec | None
+) -> tuple[str, str]:
     if deformation is not None:
         return "reweighted", "every readout has the weight exp(-V) of its outputs; ratios of weighted sums"
+    check_estimator(estimate, network)
     if estimate.estimator != "auto":
         return estimate.estimator, "as asked"
+    if has_fixed_amplitudes(network):
+        return "direct", "the amplitudes are fixed: k-statistics of the outputs"
     reason = (
         "the last weights are Gaussian: their average is exact (Rao-Blackwell) and never raises the error"
     )
@@ -257,7 +271,7 @@ def _estimator(estimate: EstimateSpec, deformation: DeformationSpec | None) -> t
 
 def _readouts(
     deformation: DeformationSpec,
-    network: NetworkSpec,
+    network: AnyNetwork,
     method: str,
     points: int,
     dimension: int,
@@ -290,7 +304,7 @@ def _readouts(
 
 
 def sampler_cost(
-    network: NetworkSpec, method: str, points: int, dimension: int, read_out: int
+    network: AnyNetwork, method: str, points: int, dimension: int, read_out: int
 ) -> tuple[int, int]:
     """Return normals and multiply-adds of drawing one network of which `read_out` outputs are drawn."""
     pairs = pair_count(points)

@@ -22,7 +22,7 @@ from nnft.spec.flow import FlowSpec
 from nnft.spec.flow_resolution import FlowResolution, check_flow, flow_values, resolve_flow
 from nnft.spec.inputs import InputsSpec
 from nnft.spec.mesh import Mesh, make_mesh, resolve_mesh
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import NetworkTable
 from nnft.spec.point_files import ReadDataset
 from nnft.spec.problems import card_error, mistake, shown
 from nnft.spec.resolve import Resolution, resolve
@@ -44,7 +44,7 @@ class RunSpec(Table):
     ----------
     version : int
         Version of the card format.
-    network : NetworkSpec
+    network : AnyNetwork
     inputs : InputsSpec
     ensemble : EnsembleSpec
     training : TrainingSpec or None
@@ -56,7 +56,7 @@ class RunSpec(Table):
     """
 
     version: Integer = Field(CARD_VERSION, description=f"at most {CARD_VERSION}")
-    network: NetworkSpec = Field(description="a table [network]")
+    network: NetworkTable = Field(description="a table [network]")
     inputs: InputsSpec = Field(description="a table [inputs]")
     ensemble: EnsembleSpec = Field(description="a table [ensemble]")
     training: TrainingSpec | None = Field(None, description="a table [training]")
@@ -272,6 +272,7 @@ class RunSpec(Table):
     def resolution(self) -> Resolution:
         """Every choice that the card leaves to ``auto``, decided."""
         points, dimension = self.mesh().points.shape
+        self.network.kernel_parameters(dimension)
         if self.training is not None:
             tables = self.network, self.ensemble, self.estimate
             return resolve_trained(*tables, points, dimension, self.training, self.dataset())
@@ -355,7 +356,7 @@ class RunSpec(Table):
         Points from a file are named by the file and its digest, not written out.
         """
         resolution = self.resolution
-        network = self.network.model_dump()
+        network = self.network.model_dump(exclude_none=True)
         inputs = self.inputs
         if inputs.file is not None:
             inputs = inputs.model_copy(update={"sha256": self.mesh().file_sha256})

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 
+from nnft.spec.cosines import CosineNetwork
 from nnft.spec.deformation import POWERS, Interaction
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.mesh import Mesh
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 from nnft.spec.problems import line
 from nnft.spec.resolve import Resolution
 
@@ -18,7 +19,7 @@ REPRESENTATIVES = {"training": ("training.algorithm",), "flow": ("flow.cutoffs",
 
 
 def run_values(
-    network: NetworkSpec,
+    network: AnyNetwork,
     ensemble: EnsembleSpec,
     estimate: EstimateSpec,
     store: StoreSpec,
@@ -29,6 +30,7 @@ def run_values(
     points, dimension = mesh.points.shape
     return {
         "network.kind": network.kind,
+        **_law_values(network),
         "network.widths": list(network.widths),
         "network.activation": network.activation,
         "network.activation_parameters": list(network.activation_parameters),
@@ -105,3 +107,17 @@ def _shown_value(value: object) -> str:
     text = json.dumps(value) if not isinstance(value, str) else value
     text = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1..", text)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _law_values(network: AnyNetwork) -> dict[str, object]:
+    """Return what determines momenta and amplitudes of a network of cosines."""
+    if not isinstance(network, CosineNetwork):
+        return {}
+    scale, mass = network.momentum_scale
+    return {
+        "network.momenta": network.law,
+        "network.cutoff" if network.law == "ball" else "network.momentum_variance": scale,
+        "network.mass": mass,
+        "network.amplitudes": network.amplitude_law,
+        "network.amplitude_variance": network.readout_variance,
+    }

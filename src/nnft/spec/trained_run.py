@@ -7,7 +7,7 @@ import math
 from nnft.errors import CardError
 from nnft.spec.dataset import Dataset
 from nnft.spec.ensemble import FEWEST_BINS, EnsembleSpec, EstimateSpec
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 from nnft.spec.problems import line
 from nnft.spec.resolve import BINS_MEMORY, Resolution, cheaper_method, sampler_cost
 from nnft.spec.sectors import Sector, pair_count
@@ -19,7 +19,7 @@ LARGEST_TRAINED_BLOCK = 64
 
 
 def resolve_trained(
-    network: NetworkSpec,
+    network: AnyNetwork,
     ensemble: EnsembleSpec,
     estimate: EstimateSpec,
     points: int,
@@ -141,7 +141,7 @@ def _refuse_large_flow(
 
 
 def _cost(
-    network: NetworkSpec, trained: TrainingResolution, method: str, joint: int, points: int, dimension: int
+    network: AnyNetwork, trained: TrainingResolution, method: str, joint: int, points: int, dimension: int
 ) -> tuple[int, int, float]:
     """Normals, multiply-adds and seconds in neurons of one network with all its chains."""
     if trained.algorithm == "exact":

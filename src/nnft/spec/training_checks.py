@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from nnft.spec.cosines import CosineNetwork
 from nnft.spec.ensemble import EnsembleSpec, EstimateSpec
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 from nnft.spec.problems import mistake, shown
 from nnft.spec.training import DESCENTS, TrainingSpec
 
 HIGHEST_TRAINED_ORDER = 6
 
 
-def check_training(training: TrainingSpec, network: NetworkSpec, ensemble: EnsembleSpec) -> None:
+def check_training(training: TrainingSpec, network: AnyNetwork, ensemble: EnsembleSpec) -> None:
     """Refuse a training that does not fit the networks or how they are drawn.
 
     Raises
@@ -23,6 +24,8 @@ def check_training(training: TrainingSpec, network: NetworkSpec, ensemble: Ensem
     if trainable[-1] > layers:
         advice = f"allowed: 1 to {layers}, the layers of network.widths and the output"
         raise mistake("no such layer", advice, str(trainable[-1]), f"trainable[{len(trainable) - 1}]")
+    if isinstance(network, CosineNetwork):
+        _check_cosines(training, network)
     if training.algorithm == "exact" and trainable != (layers,):
         raise mistake("contradiction", 'exact needs trainable = "readout"', shown(trainable), "trainable")
     if training.algorithm == "exact" and training.data.anew:
@@ -42,6 +45,15 @@ def check_training(training: TrainingSpec, network: NetworkSpec, ensemble: Ensem
             if network.weight_variances[layer - 1] == 0.0:
                 advice = f"weight decay T / variance needs network.weight_variance above 0 in layer {layer}"
                 raise mistake("contradiction", advice, f"layer {layer} of variance 0", "trainable")
+
+
+def _check_cosines(training: TrainingSpec, network: CosineNetwork) -> None:
+    if training.trainable_layers(2) != (2,):
+        advice = 'momenta and phases stay as they were drawn: give "readout"'
+        raise mistake("contradiction", advice, shown(training.trainable), "trainable")
+    if network.amplitude_law == "fixed":
+        advice = "amplitudes that are trained have a Gaussian law: leave out network.amplitudes"
+        raise mistake("contradiction", advice, "fixed amplitudes")
 
 
 def check_estimate(estimate: EstimateSpec, training: TrainingSpec, layers: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 from nnft.spec.sectors import pair_count
 from nnft.spec.training import SAMPLERS
 from nnft.spec.training_resolution import TrainingResolution, affine_layers
@@ -19,7 +19,7 @@ RESIDUAL_SECONDS = 0.04e-6
 
 
 def training_cost(
-    network: NetworkSpec, trained: TrainingResolution, points: int, dimension: int
+    network: AnyNetwork, trained: TrainingResolution, points: int, dimension: int
 ) -> tuple[int, int, float]:
     """Return normals, multiply-adds and seconds in neurons of one network with all its chains, on one core.
 
@@ -30,7 +30,7 @@ def training_cost(
 
     Parameters
     ----------
-    network : NetworkSpec
+    network : AnyNetwork
     trained : TrainingResolution
         Of an algorithm other than "exact".
     points, dimension : int

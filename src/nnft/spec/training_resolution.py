@@ -8,7 +8,7 @@ from typing import Any
 
 from nnft.errors import CardError
 from nnft.spec.dataset import Dataset
-from nnft.spec.network import NetworkSpec
+from nnft.spec.network_kinds import AnyNetwork
 from nnft.spec.problems import line, shown
 from nnft.spec.sectors import pair_count
 from nnft.spec.training import DESCENTS, TrainingSpec
@@ -125,14 +125,14 @@ class TrainingResolution:
 
 
 def resolve_training(
-    training: TrainingSpec, network: NetworkSpec, data: Dataset, estimator: str, mesh_points: int
+    training: TrainingSpec, network: AnyNetwork, data: Dataset, estimator: str, mesh_points: int
 ) -> TrainingResolution:
     """Decide everything that the table leaves open.
 
     Parameters
     ----------
     training : TrainingSpec
-    network : NetworkSpec
+    network : AnyNetwork
     data : Dataset
     estimator : str
         ``"auto"``, ``"direct"`` or ``"conditional"``, as the card asks.
@@ -193,7 +193,7 @@ def resolve_training(
 
 
 def _chains(
-    training: TrainingSpec, network: NetworkSpec, data: Dataset, numbers: dict[str, Any], gradients: int
+    training: TrainingSpec, network: AnyNetwork, data: Dataset, numbers: dict[str, Any], gradients: int
 ) -> Chains:
     """What the choice of the estimator rests on."""
     points, _, dimension, _ = data.shape
@@ -210,7 +210,7 @@ def _times(step: float, numbers: dict[str, Any], moments: tuple[float, ...]) -> 
     return tuple(step * (numbers["leapfrog_steps"] or 1) * moment for moment in moments)
 
 
-def _data_problems(training: TrainingSpec, network: NetworkSpec, data: Dataset) -> list[str]:
+def _data_problems(training: TrainingSpec, network: AnyNetwork, data: Dataset) -> list[str]:
     points, _, _, targets = data.shape
     problems = []
     if targets != network.outputs:
@@ -232,7 +232,7 @@ def _heat(training: TrainingSpec, factor: float) -> tuple[float, float]:
 
 
 def _mobilities(
-    training: TrainingSpec, network: NetworkSpec, dimension: int, trainable: tuple[int, ...]
+    training: TrainingSpec, network: AnyNetwork, dimension: int, trainable: tuple[int, ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     weights, biases = [], []
     fans = (dimension, *network.widths)
@@ -261,20 +261,20 @@ def _algorithm_numbers(filled: dict[str, Any], points: int) -> dict[str, Any]:
     }
 
 
-def parameter_count(network: NetworkSpec, dimension: int) -> int:
+def parameter_count(network: AnyNetwork, dimension: int) -> int:
     """Return the number of weights, and of biases where their variance is not 0."""
     return sum(
         width * (fan_in + (variance > 0.0)) for fan_in, width, variance in affine_layers(network, dimension)
     )
 
 
-def affine_layers(network: NetworkSpec, dimension: int) -> list[tuple[int, int, float]]:
+def affine_layers(network: AnyNetwork, dimension: int) -> list[tuple[int, int, float]]:
     """Return fan-in, fan-out and bias variance of every affine layer."""
     sizes = (dimension, *network.widths, network.outputs)
     return list(zip(sizes[:-1], sizes[1:], network.bias_variances, strict=True))
 
 
-def _member_bytes(training: TrainingSpec, network: NetworkSpec, dimension: int) -> int:
+def _member_bytes(training: TrainingSpec, network: AnyNetwork, dimension: int) -> int:
     """Bytes of a state: rows of weights, the bias behind them, padded; momenta for underdamped."""
     padded = sum(
         width * (-(-(fan_in + (variance > 0.0)) // ROW_PADDING) * ROW_PADDING)

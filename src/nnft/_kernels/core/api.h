@@ -14,12 +14,12 @@ enum { NNFT_OK = 0, NNFT_NOT_FINITE = 1 };
 enum { NNFT_ISA_PORTABLE = 0, NNFT_ISA_AVX2 = 1, NNFT_ISA_AVX512 = 2, NNFT_ISA_COUNT = 3 };
 
 /* Purposes of random streams (tag = purpose << 12 | layer). */
-enum { NNFT_WEIGHTS = 1, NNFT_BIASES = 2, NNFT_COLLAPSED = 3, NNFT_READOUT = 4 };
+enum { NNFT_WEIGHTS = 1, NNFT_BIASES = 2, NNFT_COLLAPSED = 3, NNFT_READOUT = 4, NNFT_WAVES = 15 };
 
 /* A network as two flat arrays, so that any caller can build it.
  * header: layers L, points P, outputs to draw D, activation kind, input dimension d, key, then the
  *         hidden widths n_1 .. n_(L-1).
- * reals:  four activation parameters; weight variances C_W (L); bias variances C_b (L); the first
+ * reals:  four activation parameters, or those of a network of cosines (waves.h); weight variances C_W (L); bias variances C_b (L); the first
  *         layer's kernel, packed pairs a <= b in lexicographic order (Q = P(P+1)/2); its upper
  *         factor U, U^T U = kernel, rows of a full P x P matrix; inputs, feature-major (d x P). */
 enum { NNFT_H_LAYERS, NNFT_H_POINTS, NNFT_H_OUTPUTS, NNFT_H_KIND, NNFT_H_DIMENSION, NNFT_H_KEY, NNFT_H_WIDTHS };
@@ -51,6 +51,10 @@ typedef struct {
                           double *kernels, double *fields);
     int64_t (*explicit_f)(const int64_t *header, const double *reals, uint64_t network, double *work,
                           double *kernels, double *fields);
+    int64_t (*waves_d)(const int64_t *header, const double *reals, uint64_t network, double *work, double *k, double *f);
+    /* waves.h: momenta and phases as rows of weights */
+    void (*draw_waves_d)(uint64_t key, uint64_t network, const double *parameters, const int64_t *shape, double *work,
+                         double *out);
     /* stages: rows (components, terms, out slot, sum offset, index offset, runs); see accumulate.h */
     void (*accumulate)(const int64_t *stages, int64_t count, const int32_t *index, double *lanes, double *sums);
     /* training.h: returns sum (f - y)^2; gradient of half of it, or NULL */

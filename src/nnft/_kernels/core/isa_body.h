@@ -13,6 +13,7 @@
 #include "dots.h"
 #include "collapsed.h"
 #include "explicit.h"
+#include "waves.h"
 #include "product.h"
 #include "training.h"
 #include "real_undo.h"
@@ -67,6 +68,8 @@ const nnft_core_table NNFT_CORE_TABLE = {
     .collapsed_f = nnft_collapsed_f,
     .explicit_d = nnft_explicit_d,
     .explicit_f = nnft_explicit_f,
+    .waves_d = nnft_waves_d,
+    .draw_waves_d = nnft_draw_waves,
     .accumulate = nnft_accumulate,
     .factor = nnft_factor,
     .gradient_d = nnft_gradient_d,

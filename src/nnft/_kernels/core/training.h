@@ -81,6 +81,24 @@ static void FN(affine)(const nnft_training *t, int64_t l, const REAL *weights, c
     FN(product)(a->rows, width / VR_LANES, a->columns, w, below, below_row, 0, out, width);
 }
 
+/* features of cosines: values (and slopes) of neuron i times F / (b^2 + m^2)^(1/2), see waves.h */
+static void FN(wave_gains)(const nnft_training *t, const double *parameters, const REAL *weights, int64_t width,
+                           REAL *values, REAL *slopes)
+{
+    const nnft_training_layer *a = &t->layer[0];
+    for (int64_t i = 0; i < a->rows; i++, values += width, slopes += width) {
+        const REAL *row = weights + a->offset + i * a->stride;
+        double square = parameters[1], gain = parameters[0];
+        for (int64_t j = 0; j < a->fan_in; j++) square = fma(row[j], row[j], square);
+        if (parameters[1] >= 0) gain /= sqrt(square);
+        const VR times = R_(set)((REAL)gain);
+        for (int64_t p = 0; p < width; p += VR_LANES) {
+            R_(store)(values + p, R_(mul)(times, R_(load)(values + p)));
+            R_(store)(slopes + p, R_(mul)(times, R_(load)(slopes + p)));
+        }
+    }
+}
+
 /* values and slopes of all hidden layers, then the outputs (D x width), of a block of points */
 static void FN(forward)(const nnft_training *t, const double *parameters, const REAL *set, const REAL *weights,
                         const FN(training_work) *w, REAL *outputs)
@@ -94,6 +112,7 @@ static void FN(forward)(const nnft_training *t, const double *parameters, const 
         FN(affine)(t, l, weights, below, row, w->width, values);
         if (keep) FN(nnft_activate_derivative)(kind, parameters, count, values, w->slopes[l]);
         FN(nnft_activate)(kind, parameters, count, values, values);
+        if (kind == NNFT_COS && parameters[0] != 0) FN(wave_gains)(t, parameters, weights, w->width, values, w->slopes[l]);
         for (int64_t a = 0; a < w->width; a++) values[count + a] = 1; /* for the biases above */
         below = values;
         row = w->width;
