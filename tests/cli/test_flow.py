@@ -96,6 +96,28 @@ def test_json_of_a_flow(finished: Nnft) -> None:
     assert strict(finished("flow", "flow.h5", "--json").out)["rows"][0].get("pull_train") is None
 
 
+def test_one_quantity_and_the_couplings(finished: Nnft) -> None:
+    """What the table has at one point stands there with its correlations; couplings at every cutoff."""
+    record = strict(finished("flow", "flow.h5", "--json").out)
+    words = ("flow", "flow.h5", "--observable", "connected_2")
+    found = strict(finished(*words, "--component", "0,0", "--component", "1,0", "--json").out)
+    assert found["indices"] == [[0, 0], [0, 1]]
+    assert [row["connected_2"]["value"] for row in record["rows"]] == [line[0] for line in found["value"]]
+    for k, row in enumerate(record["rows"]):
+        assert found["covariance"][0][k][k] == pytest.approx(row["connected_2"]["stderr"] ** 2, rel=1e-9)
+    assert {len(found["correlation"]), len(found["correlation"][1]) - 3} == {2}
+    assert set(record["observables"]) >= {"mean", "connected_2", "connected_4", "tangent", "test_error"}
+    assert record["spectrum"]["parameters"] == 8
+    text = finished(*words).out.splitlines()
+    assert text[2].split() == ["cutoff", "connected_2(0,0)"]
+    assert "correlation of the errors of connected_2(0,0) between the cutoffs" in text
+    couplings = finished("flow", "flow.h5", "--couplings")
+    assert couplings.code == 0, couplings.err
+    lines = couplings.out.splitlines()
+    assert lines[1] == "couplings of the outputs at points 0, 1, all others integrated out"
+    assert [line.split()[0] for line in lines[4:9]] == ["0", "0.01", "0.3", "3", "inf"]
+
+
 @pytest.mark.first(1)
 @pytest.mark.parametrize("networks", [1, 2])
 def test_json_of_few_networks_without_test_points(nnft: Nnft, networks: int) -> None:
@@ -168,6 +190,16 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         ("flow", "run.h5", "-o", "x.h5", *CUTOFFS, "--theory", "9", "--layers", "all"), 2,
         ("not known in closed form",),
     ),
+    "no quantity": (("flow", "flow.h5", "--observable", "speed"), 2, ("got 'speed'", "connected_4")),
+    "no points": (("flow", "flow.h5", "--observable", "mean", "--component", "a"), 2, ("--component", "'a'")),
+    "two points": (("flow", "flow.h5", "--observable", "mean", "--component", "0,1"), 2, ("mean has 1",)),
+    "component alone": (("flow", "flow.h5", "--component", "0"), 2, ("missing option --observable",)),
+    "two tables": (("flow", "flow.h5", "--couplings", "--split"), 2, ("--couplings and --split",)),
+    "one refill": (("flow", "flow.h5", "--split"), 2, ("got 1 refill", "--refills 2")),
+    "a table first": (("flow", "run.h5", "-o", "x.h5", *CUTOFFS, "--couplings"), 2, ("another table",)),
+    "a far point": (("flow", "flow.h5", "--couplings", "--coupling-points", "0,9"), 2, ("got 9",)),
+    "points alone": (("flow", "flow.h5", "--coupling-points", "0"), 2, ("missing option --couplings",)),
+    "no picture": (("flow", "flow.h5", "--quantity", "outputs"), 2, ("missing option --plot",)),
     "picture": (("flow", "flow.h5", "--plot", "x.gif"), 2, ("x.gif",)),
     "picture first": (("flow", "run.h5", "-o", "x.h5", *CUTOFFS, "--plot", "x.gif"), 2, ("x.gif",)),
     "nothing to resume": (("flow", "run.h5", "-o", "x.h5", *CUTOFFS, "--resume"), 3, ("nothing to resume",)),
@@ -177,6 +209,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
 
 
 QUICK = ("no output", "no flow", "a link to it", "existing", "no noise", "theory of layers", "another flow")
+QUICK += ("no quantity", "two tables")
 
 
 @pytest.mark.first(3)

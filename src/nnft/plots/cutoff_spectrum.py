@@ -50,9 +50,8 @@ def spectrum_figure(spectrum: FlowSpectrum, cutoffs: FloatArray, source: str) ->
     _draw_histogram(axes, spectrum, used, cutoffs)
     below = axes.twinx()
     _draw_below(below, spectrum, used)
-    parts = [one.get_legend_handles_labels() for one in (axes, below)]
-    handles, labels = ([entry for part in parts for entry in part[k]] for k in (0, 1))
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    first, second = axes.get_legend_handles_labels(), below.get_legend_handles_labels()
+    figure.legend(first[0] + second[0], first[1] + second[1], loc="outside lower center", ncols=3)
     name = label_text(source, 40)
     axes.set_title(f"{name}: information of {spectrum.parameters} parameters, mean over networks", pad=9.0)
     return figure
