@@ -37,7 +37,12 @@ def cutoffs(
     ]
     if numbers["diverged"]:
         said.append(f"{numbers['diverged']} networks diverged in training and are in no average.")
-    tables = [report_table("Flow over cutoffs", flow_cells(numbers), averages_line(numbers))]
+    cells = flow_cells(numbers)
+    errors = next((k for k, name in enumerate(cells[0]) if name.startswith("mean f")), len(cells[0]))
+    tables = [report_table("Errors over cutoffs", [row[:errors] for row in cells], averages_line(numbers))]
+    if errors < len(cells[0]):
+        caption = f"Mean and connected correlators of the output at point {numbers['point']} over cutoffs"
+        tables.append(report_table(caption, [[row[0], *row[errors:]] for row in cells]))
     if couplings is not None:
         points = ", ".join(map(str, couplings["points"]))
         caption = f"Couplings over cutoffs, outputs at points {points}"
