@@ -12,7 +12,7 @@ from nnft.pipeline.report_output import report_of_file
 from nnft.pipeline.train import train
 from nnft.spec.run import RunSpec
 
-FLOW = '[flow]\ncutoffs = "log:1e-3:1e3:5"\nnoise_variance = 0.5\n'
+FLOW = '[flow]\ncutoffs = "log:1e-3:1e3:5"\nnoise_variance = 0.5\nrefills = 2\n'
 
 
 @pytest.mark.long
@@ -27,4 +27,9 @@ def test_report_has_table_and_picture_of_the_flow(tmp_path: Path) -> None:
     assert 'id="cutoffs"' in page
     assert "critical scale of the test error" in page
     assert "Errors over cutoffs" in page
+    for key in ("outputs", "couplings", "histogram", "spectrum"):
+        assert f'id="cutoffs-{key}-title"' in page
+    assert "Couplings over cutoffs, outputs at points 0, 1" in page
+    assert "within: over the 2 refills of a network" in page
+    assert len(page.encode()) < 1_000_000
     assert 'id="cutoffs"' not in found["without"]

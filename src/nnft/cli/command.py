@@ -1,4 +1,4 @@
-"""A subcommand that takes every option at most once."""
+"""A subcommand that takes every option at most once, but those that are made to be repeated."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class StrictCommand(click.Command):
         """Parse the words after the command's name."""
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in given:
-            if isinstance(parameter, click.Option) and given.count(parameter) > 1 and not parameter.is_flag:
+            once = isinstance(parameter, click.Option) and not parameter.multiple and not parameter.is_flag
+            if once and given.count(parameter) > 1:
                 ctx.fail(f"Option {parameter.opts[-1]} given twice; give it once.")
         return super().parse_args(ctx, args)

@@ -104,8 +104,13 @@ def _draw_silent(axes: Axes, share: float) -> None:
 
     axes.bar([0.0], [share], width=0.6, color=GREY)
     axes.set_xlim(-0.6, 0.6)
-    axes.set_ylim(0.0, max(1.25 * share, 0.01))
     axes.set_xticks([0.0], ["0"])
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if share > 0.04 else 1))
     axes.set_ylabel("share without any information")
+    if share == 0.0:
+        axes.set_ylim(0.0, 1.0)
+        axes.set_yticks([0.0], ["0%"])
+        axes.text(0.0, 0.5, "none", rotation=90.0, ha="center", va="center", color=GREY)
+        return
+    axes.set_ylim(0.0, 1.25 * share)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if share > 0.04 else None))
