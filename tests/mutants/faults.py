@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fault import Fault
 from field_theory_faults import FIELD_THEORY_FAULTS
+from flow_faults import FLOW_FAULTS
 from training_faults import TRAINING_FAULTS, TRAINING_KERNEL_FAULTS
 
 FAULTS = [
@@ -267,6 +268,7 @@ FAULTS = [
     ),
     *FIELD_THEORY_FAULTS,
     *TRAINING_FAULTS,
+    *FLOW_FAULTS,
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
