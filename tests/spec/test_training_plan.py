@@ -393,21 +393,3 @@ def test_words_of_layers() -> None:
     assert words("readout").startswith("the readout,")
     assert words([3]).startswith("the readout,")
     assert words([1, 3]).startswith("layers 1, 3 of 3,")
-
-
-def test_a_card_with_another_ridge_is_told_so_in_ridges() -> None:
-    stored = spec_of("langevin", training={"loss": "mean", "ridge": 0.2})
-    (got,) = spec_of("langevin", training={"loss": "mean", "ridge": 0.25}).difference(stored)
-    assert got == "another value in training.ridge: got 0.25; the file has 0.2"
-    temperature = 2.0 * 0.1 * 0.25  # 2 c kappa, c = 1 / 10 points
-    card = {"loss": "mean", "ridge": None, "temperature": temperature}
-    (got,) = spec_of("langevin", training=card).difference(stored)
-    assert got.startswith(f"another value in training.temperature: got {temperature}; the file has 0.04")
-
-
-def test_digests_in_a_message_are_short() -> None:
-    (got,) = spec_of(data={"seed": 1}).difference(spec_of(data={"seed": 2}))
-    digests = [spec_of(data={"seed": seed}).dataset().sha256[:12] for seed in (1, 2)]
-    assert got == "another value in training.data: got sha256 {}..; the file has sha256 {}..".format(*digests)
-    (got,) = spec_of(data={"points": 11}).difference(spec_of())
-    assert "got 11 points and 0 held out" in got

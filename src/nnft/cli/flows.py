@@ -23,6 +23,7 @@ SHOWN = (
     "couplings",
     "coupling_points",
     "split",
+    "infinite",
 )
 RUNNING = ("overwrite", "resume", "threads", "max_time", "break_lock")
 KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", "fisher_seed", "refills")
@@ -54,6 +55,9 @@ KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", 
 @click.option("--couplings", is_flag=True, help="Print the couplings of the action at every cutoff.")
 @click.option("--coupling-points", metavar="A,B", help="Mesh points of that action; default: up to three.")
 @click.option("--split", is_flag=True, help="Print the variance of outputs within and between networks.")
+@click.option(
+    "--infinite-width", "infinite", is_flag=True, help="Print the flow of infinitely wide networks beside."
+)
 @click.option("--plot", type=click.Path(), help="Picture of the flow (svg, pdf, png).")
 @click.option(
     "--quantity", default="losses",

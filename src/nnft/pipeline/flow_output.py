@@ -24,6 +24,7 @@ from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.errors import UsageError, shorten
 from nnft.pipeline.action_output import Printed
 from nnft.pipeline.flow_expectation import expected_losses
+from nnft.pipeline.flow_infinite import infinite_flow, infinite_record, infinite_text
 from nnft.plots.files import check_picture, save_picture
 
 QUANTITIES = ("losses", "outputs", "couplings", "spectrum", "histogram")
@@ -52,6 +53,8 @@ class FlowView:
         Mesh points of the action.
     split : bool
         Whether the variance within and between networks is printed instead of the table.
+    infinite : bool
+        Whether the flow of infinitely wide networks is printed beside instead of the table.
     complete : bool
         Whether the record holds every quantity and the spectrum.
     """
@@ -65,6 +68,7 @@ class FlowView:
     couplings: bool = False
     coupling_points: Sequence[int] | None = None
     split: bool = False
+    infinite: bool = False
     complete: bool = False
 
     def check(self) -> None:
@@ -79,6 +83,7 @@ class FlowView:
         """
         tables = {
             "--observable": self.observable is not None, "--couplings": self.couplings, "--split": self.split,
+            "--infinite-width": self.infinite,
         }  # fmt: skip
         wanted = [name for name, given in tables.items() if given]
         if len(wanted) > 1:
@@ -134,6 +139,9 @@ def _printed(flow: RenormalizedRun, view: FlowView) -> Printed:
         split = refill_split(flow, view.point)
         text = split_text(split)
         return Printed(head | (split or {}), f"{_title(flow)}\n{text}")
+    if view.infinite:
+        record = infinite_record(flow, infinite_flow(flow), view.point)
+        return Printed(head | record, f"{_title(flow)}\n\n{infinite_text(record)}")
     numbers = flow_numbers(flow, view.point)
     if view.theory:
         found = expected_losses(flow, view.theory)

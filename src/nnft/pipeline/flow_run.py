@@ -110,7 +110,7 @@ def check_printed(
     """
     view = FlowView(**wanted)
     view.check()
-    if view.observable is not None or view.couplings or view.split:
+    if view.observable is not None or view.couplings or view.split or view.infinite:
         raise UsageError(
             "contradiction: got --cutoffs and another table; follow first, then print it of FILE"
         )
