@@ -154,6 +154,20 @@ def mixed(found: Any, cutoff: float, theta: Any, other: Any, out: Any) -> None:
 
 
 @compiled()
+def readout_squares(header: Any, found: Any, cutoffs: Any, theta: Any, others: Any, errors: Any) -> None:
+    """Fill errors[:, 2] with the sum of squares of the readout weights at every cutoff."""
+    k = LAYER + NUMBERS * (header[0] - 1)
+    rows, fan_in, stride, offset = header[k], header[k + 1], header[k + 3], header[k + 4]
+    errors[:, 2] = 0.0
+    for i in range(rows):
+        for at in range(offset + i * stride, offset + i * stride + fan_in):
+            first = np.searchsorted(cutoffs, found[at], side="right")
+            for c in range(cutoffs.shape[0]):
+                number = theta[at] if c < first else others[min(c, others.shape[0] - 1), at]
+                errors[c, 2] += number * number
+
+
+@compiled()
 def readout_flow(
     problem: Any, joint: Any, targets: Any, shape: Any, found: Any, cutoffs: Any, theta: Any, others: Any,
     work: Any, outputs: Any, errors: Any,
@@ -234,8 +248,9 @@ def renormalize(
     flow : tuple
         ``marks``, ``cutoffs`` (C, increasing), ``shape``, see above.
     outputs, errors, shares, tangents : float64 arrays
-        (members, refills, C, E); (members, refills, C, 2); (members, C + 1 + SPECTRUM), see `fractions` and
-        `spectrum`; (members, C, Q), of the first refill, or (members, 0, 0) if not wanted. Filled.
+        (members, refills, C, E); (members, refills, C, 3): errors on training and test points, sum of squares
+        of the readout weights; (members, C + 1 + SPECTRUM), see `fractions` and `spectrum`; (members, C,
+        Q), of the first refill, or (members, 0, 0) if not wanted. Filled.
     """
     fisher, joint, mesh, targets = sets
     marks, cutoffs, shape = flow
@@ -264,5 +279,6 @@ def renormalize(
                     problem, joint, targets, shape, found, cutoffs, theta[m], others, work, outputs[m, r],
                     errors[m, r],
                 )  # fmt: skip
+            readout_squares(header, found, cutoffs, theta[m], others, errors[m, r])
             if r == 0 and tangents.shape[1] > 0:
                 tangent_flow(problem, mesh, found, cutoffs, theta[m], others, work, tangents[m])

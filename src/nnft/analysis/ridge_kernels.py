@@ -177,6 +177,7 @@ def card_source(path: str | os.PathLike[str], kernel: str = "nngp") -> RidgeSour
 
 def _kernel(spec: RunSpec, kernel: str, inputs: FloatArray) -> tuple[FloatArray, float]:
     """Kernel on the inputs, and the ridge of the card; without one, or for a tangent kernel, 0."""
+    from nnft.analysis.cosines import cosine_kernel, cosine_law
     from nnft.spec.training_resolution import resolve_training
     from nnft.theory.nngp import nngp_kernel
     from nnft.theory.training_kernel import layer_rates, training_kernel
@@ -185,6 +186,12 @@ def _kernel(spec: RunSpec, kernel: str, inputs: FloatArray) -> tuple[FloatArray,
     if training is None:
         raise UsageError("no data in the card: got no table [training]; give one")
     resolved = resolve_training(training, network, spec.dataset(), "auto", 1)
+    law = cosine_law(network.model_dump(), inputs.shape[1])
+    if law is not None:
+        matrix, mobility = cosine_kernel(law, inputs), resolved.weight_mobilities[-1] * network.widths[-1]
+        if kernel == "nngp":
+            return matrix, resolved.ridge
+        return matrix * (mobility / network.weight_variances[-1]), 0.0
     variances = network.weight_variances, network.bias_variances
     if kernel == "nngp":
         parameters = network.activation_parameters

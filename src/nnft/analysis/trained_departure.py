@@ -46,6 +46,8 @@ def posterior_shift(joint: JointKernels) -> FiniteWidthShift | str:
     joint : JointKernels
     """
     trained = joint.trained
+    if trained.cosines is not None:  # their features are not those of a Gaussian layer
+        return None
     if len(trained.widths) > 1:
         most = POINT_LIMIT if trained.activation[0] in CLOSED else MOST_BY_QUADRATURE
     else:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from nnft.analysis.cosines import cosine_kernel
 from nnft.analysis.trained_run import TrainedRun
 from nnft.errors import UsageError
 from nnft.theory.activations import activation
@@ -56,6 +57,9 @@ class JointKernels:
     def layers(self) -> list[FloatArray]:
         """Kernels of all layers, each (J, J)."""
         name, parameters = self.trained.activation
+        if self.trained.cosines is not None:
+            kernel = cosine_kernel(self.trained.cosines, self.points)
+            return [np.full_like(kernel, np.nan), kernel]
         return nngp_kernel(
             self.points, name, self.trained.weight_variances, self.trained.bias_variances, parameters
         )
@@ -89,6 +93,8 @@ class JointKernels:
         """Average <sigma sigma> of the last hidden layer, or x.x/d without one, shape (J, J)."""
         if not self.trained.widths:
             return first_layer_kernel(self.points, 1.0, 0.0)
+        if self.trained.cosines is not None:
+            return np.asarray(self.prior / self.trained.weight_variances[-1])
         return kernel_average(activation(*self.trained.activation), self.layers[-2])
 
     def blocks(self, kernel: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

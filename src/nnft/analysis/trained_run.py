@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from nnft.analysis.run import Run
 from nnft.errors import UsageError, shorten
 from nnft.estimators.observables import ObservableEstimator
+
+if TYPE_CHECKING:
+    from nnft.theory.cos_network import CosNetwork
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -91,19 +95,30 @@ class TrainedRun:
         return len(self.widths) + 1
 
     @property
+    def cosines(self) -> CosNetwork | None:
+        """Law of networks of cosines before the training; None for other networks."""
+        return self.run.cosines
+
+    @property
     def activation(self) -> tuple[str, tuple[float, ...]]:
         """Name and parameters of the activation."""
         network = self.run.card["network"]
+        if self.cosines is not None:
+            return "cos", ()
         return str(network["activation"]), tuple(network.get("activation_parameters", ()))
 
     @cached_property
     def weight_variances(self) -> tuple[float, ...]:
-        """C_W of every layer."""
+        """C_W of every layer; of networks of cosines 0, for the momenta, and sigma_a^2."""
+        if self.cosines is not None:
+            return 0.0, float(self.run.card["network"]["amplitude_variance"])
         return self._every_layer("weight_variance")
 
     @cached_property
     def bias_variances(self) -> tuple[float, ...]:
-        """C_b of every layer."""
+        """C_b of every layer; of networks of cosines the variance of the phases, and 0."""
+        if self.cosines is not None:
+            return math.pi**2 / 3.0, 0.0
         return self._every_layer("bias_variance")
 
     def _every_layer(self, name: str) -> tuple[float, ...]:

@@ -15,10 +15,12 @@ from nnft.pipeline.flow_setup import fisher_inputs
 from nnft.pipeline.network_data import check_drawn, data_of_network
 from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train_setup import make_ensemble, resolved
+from nnft.spec.cosines import CosineNetwork
 from nnft.spec.flow_resolution import FlowResolution
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
 from nnft.theory.activations import activation
+from nnft.theory.cos_network import cosine_gains
 from nnft.theory.fisher import fisher_diagonal
 from nnft.theory.readout_flow import readout_flow
 from nnft.theory.readout_laws import cyclic_law, descent_law, posterior_law
@@ -150,7 +152,11 @@ class _Setup:
         network, values = self.spec.network, points.T
         for weights, biases in hidden:
             values = weights @ values + (biases[:, None] if len(biases) else 0.0)
-            values = activation(network.activation, network.activation_parameters)(values)
+            if isinstance(network, CosineNetwork):
+                factor, mass_square, *_ = network.kernel_parameters(points.shape[1])
+                values = cosine_gains(weights, factor, mass_square)[:, None] * np.cos(values)
+            else:
+                values = activation(network.activation, network.activation_parameters)(values)
         if network.bias_variances[-1] > 0.0:
             values = np.concatenate([values, np.ones((1, values.shape[1]))])
         return np.ascontiguousarray(values.T)
@@ -167,11 +173,12 @@ class _Setup:
 
     def _law(self, features: FloatArray, variances: FloatArray) -> WeightLaw:
         t, targets = self.training, self.data.train_targets
+        step = t.step * (t.weight_mobilities[-1] / self.resolved.weight_rates[-1])
         if t.algorithm == "gd":
-            return descent_law(features, targets, variances, t.step, t.total_steps, t.loss)
+            return descent_law(features, targets, variances, step, t.total_steps, t.loss)
         if t.algorithm == "sgd":
             epochs = t.total_steps // t.train_points
-            return cyclic_law(features, targets, variances, t.step, epochs, t.loss)
+            return cyclic_law(features, targets, variances, step, epochs, t.loss)
         return posterior_law(features, targets, variances, t.ridge)
 
     def _fill(self, variances: FloatArray) -> Fill:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnft.analysis.flow_readings import flow_readings, readings_lines
 from nnft.analysis.flow_record import (
     all_quantities,
     couplings_record,
@@ -152,7 +153,11 @@ def _printed(flow: RenormalizedRun, view: FlowView) -> Printed:
         numbers["observables"] = all_quantities(flow)
         numbers["refill_split"] = refill_split(flow, view.point)
         numbers["spectrum"] = spectrum_record(flow)
-    return Printed(numbers, flow_text(numbers))
+    text = flow_text(numbers)
+    if flow.run.cosines is not None:
+        numbers["readings"] = flow_readings(flow)
+        text = "\n".join([text, *readings_lines(numbers["readings"])])
+    return Printed(numbers, text)
 
 
 def _title(flow: RenormalizedRun) -> str:

@@ -23,7 +23,7 @@ from nnft.spec.run import RunSpec
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-NAMES = ("sloppy_share", "train_error", "test_error")
+NAMES = ("sloppy_share", "train_error", "test_error", "readout_square")
 MOST_LOSSES = 10_000
 """Networks whose losses at every cutoff are kept one by one."""
 
@@ -142,8 +142,11 @@ class FlowState:
     def _add_numbers(self, flowed: Flowed, members: IntArray, place: int) -> None:
         shares = flowed.shares[members]
         errors = flowed.errors[members].mean(axis=1)
+        squares = np.full((len(members), len(self.cutoffs)), np.nan)
+        if flowed.squares is not None:
+            squares = flowed.squares[members].mean(axis=1)
         for c in range(len(self.cutoffs)):
-            numbers = np.column_stack([shares[:, c], errors[:, c]])
+            numbers = np.column_stack([shares[:, c], errors[:, c], squares[:, c]])
             self.observables.push(c, place, self._per_network(numbers))
             if self.tangent is not None:
                 self.tangent.push(c, place, self._per_network(flowed.tangents[members, c]))

@@ -79,6 +79,8 @@ class Flowed:
         Tangent kernel on the mesh, packed pairs, of the first refill.
     spectra : ndarray of float64, shape (members, S)
         How many of the chosen parameters have which information; see `nnft._kernels.renormalization`.
+    squares : ndarray of float64, shape (members, refills, C), or None
+        Sums of squares of the readout weights, where they are known.
     """
 
     outputs: FloatArray
@@ -87,12 +89,13 @@ class Flowed:
     zeros: FloatArray
     tangents: FloatArray
     spectra: FloatArray
+    squares: FloatArray | None = None
 
 
 def joined(parts: Sequence[Flowed]) -> Flowed:
     """Return the flow of the members of all parts, in their order."""
-    names = [field.name for field in fields(Flowed)]
-    return Flowed(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    names = [field.name for field in fields(Flowed) if getattr(parts[0], field.name) is not None]
+    return Flowed(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 class Renormalization:
@@ -171,7 +174,7 @@ class Renormalization:
         members, count = len(theta), len(self.cutoffs)
         refills, points = self.schedule.refills, int(self._shape[2])
         outputs = np.empty((members, refills, count, points))
-        errors = np.empty((members, refills, count, 2))
+        numbers = np.empty((members, refills, count, 3))
         shares = np.empty((members, count + 1 + renormalization.SPECTRUM))
         tangents = np.empty((members, count if self._pairs else 0, self._pairs))
         flow = (self._marks, self.cutoffs, self._shape)
@@ -181,13 +184,14 @@ class Renormalization:
                 plan = np.zeros(training.WORK + 1, dtype=np.int64)
                 plan[training.KEY], plan[training.MEMBER] = self.ensemble.key, first + begin
                 plan[training.WORK] = self._work
-                arrays = (theta, outputs, errors, shares, tangents)
+                arrays = (theta, outputs, numbers, shares, tangents)
                 given = (array[begin:end] for array in arrays)
                 renormalization.renormalize(self.ensemble.problem.arrays, sets, plan, flow, *given)
 
         self.ensemble.threads.run(members, part)
         spectra = shares[:, count + 1 :]
-        return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents, spectra)
+        errors, squares = np.ascontiguousarray(numbers[..., :2]), np.ascontiguousarray(numbers[..., 2])
+        return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents, spectra, squares)
 
     def information(self, theta: FloatArray, member: int = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return the information of the parameters of one member as weights and biases of every layer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from nnft.errors import CardError
+from nnft.spec.cosines import CosineNetwork
 from nnft.spec.dataset import Dataset
 from nnft.spec.flow import FlowSpec
 from nnft.spec.network_kinds import AnyNetwork
@@ -112,7 +113,7 @@ def resolve_flow(
         advice = f'allowed: at most {points}, the training points; flow.points = "fresh" draws others'
         raise CardError(line("contradiction", "flow.fisher_points", str(wanted), advice))
     fans = (dimension, *network.widths)
-    ntk = training.parametrization == "ntk"
+    ntk = training.parametrization == "ntk" and not isinstance(network, CosineNetwork)  # there a_i itself
     return FlowResolution(
         cutoffs=flow.numbers(),
         quantiles=flow.quantiles,

@@ -272,3 +272,11 @@ def free_momentum_propagator(momenta: Array, mass: float, cutoff: float = math.i
     """``1 / (p^2 + m^2)`` at |p| < Lambda, 0 beyond; any shape, convention ``int d^dp / (2 pi)^d``."""
     p = np.abs(np.asarray(momenta, dtype=np.float64))
     return np.asarray(np.where(p < cutoff, 1.0 / (p**2 + mass**2), 0.0))
+
+
+def cosine_gains(momenta: Array, factor: float, mass_square: float) -> Array:
+    """Return ``F / (|b|^2 + m^2)^(1/2)`` of momenta (N, d), shape (N,); F for a negative m^2."""
+    b = np.asarray(momenta, dtype=np.float64)
+    if mass_square < 0.0:
+        return np.full(len(b), factor)
+    return np.asarray(factor / np.sqrt(np.sum(b**2, axis=1) + mass_square))
