@@ -6,11 +6,18 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import roots_legendre
 
 from nnft.errors import NumericalError, UsageError
 from nnft.theory.activations import Array
 from nnft.theory.cos_network import free_momentum_propagator, free_propagator
-from nnft.theory.propagator_fit import PropagatorFit, fit_momentum_propagator, fit_position_propagator
+from nnft.theory.propagator_fit import (
+    PropagatorFit,
+    fit_momentum_propagator,
+    fit_position_propagator,
+    fit_shell_propagator,
+    shell_averages,
+)
 
 LIMIT = 5.85
 MASS, FACTOR, CUTOFF = 0.8, 1.7, 5.0
@@ -124,3 +131,34 @@ def test_refusals() -> None:
     assert two.freedom == 0
     assert math.isnan(two.p_value)
     assert two.mass == pytest.approx(MASS, rel=1e-6)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3, 5])
+def test_averages_over_shells(dimension: int) -> None:
+    """Against closed forms in d = 1, 2, 3, and a fine sum; thin shells near the middle of each."""
+    edges, m = np.array([0.0, 0.4, 1.0, 5.0]), 0.3
+    first, second = shell_averages(edges, dimension, m**2)
+    p, w = roots_legendre(4000)
+    for k in range(3):
+        low, high = edges[k], edges[k + 1]
+        x = 0.5 * (high + low) + 0.5 * (high - low) * p
+        weights = w * x ** (dimension - 1)
+        inverse = 1.0 / (x**2 + m**2)
+        assert first[k] == pytest.approx(weights @ inverse / weights.sum(), rel=1e-12)
+        assert second[k] == pytest.approx(weights @ inverse**2 / weights.sum(), rel=1e-12)
+    if dimension == 1:
+        assert first[2] == pytest.approx((math.atan(5.0 / m) - math.atan(1.0 / m)) / (4.0 * m), rel=1e-13)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_thick_shells_do_not_bias_the_fit(dimension: int) -> None:
+    """Exact averages over four shells give mass and normalisation back; the middles of the shells do not."""
+    edges = np.array([0.0, 0.7, 1.5, 2.5, 4.0])
+    values = 1.7 * shell_averages(edges, dimension, 0.8**2)[0]
+    found = fit_shell_propagator(edges, dimension, values, (0.01 * values) ** 2)
+    assert found.mass == pytest.approx(0.8, rel=1e-7)
+    assert found.normalisation == pytest.approx(1.7, rel=1e-7)
+    middle = fit_momentum_propagator(0.5 * (edges[1:] + edges[:-1]), values, (0.01 * values) ** 2)
+    assert abs(middle.mass / 0.8 - 1.0) > 1e-3
+    with pytest.raises(UsageError, match="ascending"):
+        fit_shell_propagator(edges[::-1], dimension, values, values)

@@ -23,6 +23,7 @@ COMMANDS = {
     "flow": ("flows", "Follow trained networks over cutoffs of their information."),
     "diagnose": ("training", "Say whether chains are in equilibrium."),
     "compare": ("training", "Set theory beside the numbers of a run."),
+    "propagator": ("propagator", "Measure the propagator of networks of cosines: mass, normalisation."),
     "plot": ("pictures", "Draw a trained run: loss, predictor, chains, flows."),
     "report": ("reports", "Write a page on a run: tables, pictures, card, provenance."),
     "action": ("actions", "Print the action of a run: couplings with errors."),

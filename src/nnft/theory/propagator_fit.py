@@ -9,6 +9,7 @@ values.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.optimize import least_squares
-from scipy.special import chdtrc
+from scipy.special import chdtrc, roots_legendre
 
 from nnft.errors import NumericalError, UsageError
 from nnft.theory.activations import Array
 from nnft.theory.cos_network import BallMomenta
 
 _STARTS = 41
+_MOST_PANELS = 64
+_NODES, _WEIGHTS = roots_legendre(24)
 Model = Callable[[float], tuple[Array, Array]]
 """Values of the propagator at a mass, for Z = 1, and their derivatives by the mass squared."""
 
@@ -83,6 +86,61 @@ def fit_momentum_propagator(momenta: Array, values: Array, covariance: Array) ->
         return inverse, -(inverse**2)
 
     return _fit(model, p, values, covariance, float(np.max(np.abs(p), initial=0.0)))
+
+
+def shell_averages(edges: Array, dimension: int, mass_square: float) -> tuple[Array, Array]:
+    """Averages of ``1 / (p^2 + m^2)`` and of its square over shells of momenta, each of shape (n,).
+
+    Parameters
+    ----------
+    edges : ndarray, shape (n + 1,)
+        Ascending radii, from 0 on.
+    dimension : int
+        Dimension d: the volume of a shell grows like ``p^(d-1)``.
+    mass_square : float
+        m^2 > 0.
+    """
+    first, second = np.empty(len(edges) - 1), np.empty(len(edges) - 1)
+    for shell, (low, high) in enumerate(itertools.pairwise(edges)):
+        panels = min(_MOST_PANELS, math.ceil(2.0 * (high - low) / math.sqrt(mass_square)))
+        cuts = np.linspace(low, high, panels + 1)
+        half = 0.5 * np.diff(cuts)[:, None]
+        p = (0.5 * (cuts[1:] + cuts[:-1])[:, None] + half * _NODES).ravel()
+        weights = (half * _WEIGHTS).ravel() * (p / high) ** (dimension - 1)
+        inverse = 1.0 / (p**2 + mass_square)
+        first[shell] = weights @ inverse / weights.sum()
+        second[shell] = weights @ inverse**2 / weights.sum()
+    return first, second
+
+
+def fit_shell_propagator(edges: Array, dimension: int, values: Array, covariance: Array) -> PropagatorFit:
+    """Fit ``Z / (p^2 + m^2)`` averaged over shells of momenta, whatever their thickness.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (n + 1,)
+        Ascending radii of the shells, the last one at most the cutoff.
+    dimension : int
+        Dimension d.
+    values, covariance
+        Averages over the shells; otherwise as in `fit_momentum_propagator`.
+
+    Raises
+    ------
+    UsageError
+        If shapes do not fit or there are too few values.
+    NumericalError
+        If the covariance is not positive definite or the values determine no mass > 0.
+    """
+    radii = np.asarray(edges, dtype=np.float64)
+    if radii.ndim != 1 or len(radii) < 2 or radii[0] < 0.0 or not np.all(np.diff(radii) > 0.0):
+        raise UsageError(f"shells of momenta: got edges {radii}; give ascending radii from 0 on")
+
+    def model(squared: float) -> tuple[Array, Array]:
+        first, second = shell_averages(radii, dimension, squared)
+        return first, -second
+
+    return _fit(model, 0.5 * (radii[1:] + radii[:-1]), values, covariance, float(radii[-1]))
 
 
 def fit_position_propagator(
