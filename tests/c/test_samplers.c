@@ -3,7 +3,7 @@
 #include "activation_kinds.h"
 #include "check.h"
 
-enum { MOST_LAYERS = 5, COLLAPSED_D, COLLAPSED_F, EXPLICIT_D, EXPLICIT_F, SAMPLERS };
+enum { MOST_LAYERS = 5, COLLAPSED_D, COLLAPSED_F, EXPLICIT_D, EXPLICIT_F, SAMPLERS, WAVES_D = SAMPLERS };
 
 typedef struct {
     int64_t layers, points, outputs, dimension, kind, widths[MOST_LAYERS - 1];
@@ -58,7 +58,7 @@ static void discard(model *m)
 static int64_t draw(const model *m, int sampler, uint64_t network, int fill, double *kernels, double *fields)
 {
     int64_t (*const samplers[])(const int64_t *, const double *, uint64_t, double *, double *, double *) = {
-        core->collapsed_d, core->collapsed_f, core->explicit_d, core->explicit_f };
+        core->collapsed_d, core->collapsed_f, core->explicit_d, core->explicit_f, core->waves_d };
     const int64_t size = nnft_work_size(m->header);
     double *work = exact_double(size);
     memset(work, fill, (size_t)size * sizeof *work);
@@ -203,6 +203,46 @@ static uint64_t test_overflow_is_reported(void)
     return 0;
 }
 
+/* Networks of cosines: exact buffers, no memory of the work space, momenta inside the ball, <f^2> = C_W / 2 without a
+ * denominator. */
+static uint64_t test_waves(void)
+{
+    enum { NETWORKS = 4000 };
+    const int64_t widths[] = { 1, 8, 13, 64, 65 };
+    for (int k = 0; k < 5; k++) {
+        const recipe r = { .layers = 2, .points = 1 + k, .outputs = 1 + k % 3, .dimension = 1 + k, .kind = NNFT_COS,
+                           .widths = { widths[k] }, .weight_variance = { 1, 2 }, .bias_variance = { 1, 0 },
+                           .parameters = { 1.5, k % 2 ? 0.25 : -1, 0.7, k % 4 } };
+        model m = build(&r, 20240611);
+        check_one(&m, WAVES_D);
+        const int64_t d = r.dimension, shape[3] = { widths[k], d, d + 3 };
+        double *rows = exact_double(widths[k] * (d + 3)), *work = exact_double(3 * ((widths[k] + 63) / 64 * 64));
+        core->draw_waves_d(7, 3, r.parameters, shape, work, rows);
+        for (int64_t i = 0; i < widths[k]; i++) {
+            double square = 0;
+            for (int64_t j = 0; j < d; j++) square += rows[i * (d + 3) + j] * rows[i * (d + 3) + j];
+            if (k % 2) CHECK(square <= 0.49 * (1 + 1e-12));
+            CHECK(fabs(rows[i * (d + 3) + d]) <= 3.1415926535897936);
+        }
+        free(rows);
+        free(work);
+        discard(&m);
+    }
+    const recipe r = { .layers = 2, .points = 1, .outputs = 1, .dimension = 2, .kind = NNFT_COS, .widths = { 9 },
+                       .weight_variance = { 1, 3 }, .bias_variance = { 1, 0 }, .parameters = { 1, -1, 2, 0 } };
+    model m = build(&r, 20240612);
+    double kernels[2], f, s[4] = { 0 };
+    for (uint64_t i = 0; i < NETWORKS; i++) {
+        CHECK(draw(&m, WAVES_D, i, 0xff, kernels, &f) == NNFT_OK);
+        double x[2] = { kernels[1], f * f };
+        for (int k = 0; k < 2; k++) s[2 * k] += x[k], s[2 * k + 1] += x[k] * x[k];
+    }
+    CHECK(fabs(pull(s[0], s[1], 1.5, NETWORKS)) < 5.85);
+    CHECK(fabs(pull(s[2], s[3], 1.5, NETWORKS)) < 5.85);
+    discard(&m);
+    return 0;
+}
+
 int main(void)
 {
     on_every_core(test_shapes);
@@ -210,5 +250,6 @@ int main(void)
     on_every_core(test_biases_and_outputs);
     on_every_core(test_singular_kernels);
     on_every_core(test_overflow_is_reported);
+    on_every_core(test_waves);
     return verdict("samplers");
 }

@@ -15,6 +15,9 @@ from nnft.errors import UsageError, shorten
 FloatArray = npt.NDArray[np.float64]
 
 WIDTHS = "network.widths"
+WIDTH = "network.width"
+"""Of networks of cosines, whose widths are (width,)."""
+
 LAYERS = "number of layers"
 INPUTS = "input points"
 IRRELEVANT = ("ensemble.", "estimate.", "store.", "version")
@@ -125,12 +128,13 @@ def make_axis(runs: Sequence[Run], against: str) -> Axis:
             notes.append("unequal hidden widths: n is their harmonic mean, 1/n = mean of 1/n_l")
         inverse = np.array([1.0 / effective_width(hidden) for hidden in widths])
         layers = np.array([float(len(hidden)) for hidden in widths])
-        own = (WIDTHS,) if against == "width" else (WIDTHS, LAYERS)
+        own = (WIDTHS, WIDTH) if against == "width" else (WIDTHS, LAYERS)
         x, label = (inverse, "1/n") if against == "width" else (layers * inverse, "(L - 1)/n")
         axis = Axis(x, label, "n" if against == "width" else label, None, ())
     else:
         own = (against, INPUTS) if against.startswith("inputs.") else (against,)
         own = (*own, LAYERS) if against == WIDTHS else own
+        own = (*own, WIDTHS) if against == WIDTH else own
         axis = Axis(_numbers(runs, against), against, against, (0, 1, 2), ())
     if len(np.unique(axis.x)) < 2:
         raise UsageError(

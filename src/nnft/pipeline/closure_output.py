@@ -98,7 +98,7 @@ def _width(card: dict[str, Any]) -> float | None:
 
 def _family(run: Run) -> tuple[Any, ...]:
     """Return what runs must have in common to differ by their width only."""
-    network = {name: value for name, value in run.card["network"].items() if name != "widths"}
+    network = {name: value for name, value in run.card["network"].items() if not name.startswith("width")}
     depth = len(run.card["network"].get("widths", []))
     return network, depth, run.points.tobytes(), run.card.get("deformation")
 
