@@ -36,7 +36,7 @@ Array = npt.NDArray[Any]
 ANEW = f"{TEACHER}\nnoise_variance = 0.1\nanew = true"
 FLOW: dict[str, Any] = {"cutoffs": [1e-3, 0.03, 0.3, 3.0], "noise_variance": 0.5}
 ALGORITHMS = [name for name in TRAININGS if name != "exact"]
-FIRST = ("gd-readout", "sgd-readout", "gd", "langevin")
+FIRST = ("gd-readout", "sgd-readout", "langevin")
 CYCLIC = 'trainable = "readout"\nstep = 0.05\nepochs = 4\nbatch_size = 1\norder = "cyclic"\nsnapshots = 3'
 
 
