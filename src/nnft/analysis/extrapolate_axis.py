@@ -128,7 +128,7 @@ def make_axis(runs: Sequence[Run], against: str) -> Axis:
             notes.append("unequal hidden widths: n is their harmonic mean, 1/n = mean of 1/n_l")
         inverse = np.array([1.0 / effective_width(hidden) for hidden in widths])
         layers = np.array([float(len(hidden)) for hidden in widths])
-        own = (WIDTHS, WIDTH) if against == "width" else (WIDTHS, LAYERS)
+        own: tuple[str, ...] = (WIDTHS, WIDTH) if against == "width" else (WIDTHS, LAYERS)
         x, label = (inverse, "1/n") if against == "width" else (layers * inverse, "(L - 1)/n")
         axis = Axis(x, label, "n" if against == "width" else label, None, ())
     else:

@@ -22,6 +22,7 @@ from nnft.store.reader import StoredRun
 if TYPE_CHECKING:
     from nnft.analysis.flow_couplings import FlowCouplings
     from nnft.analysis.flow_spectrum import FlowSpectrum
+    from nnft.theory.cos_network import CosNetwork
 
 FloatArray = npt.NDArray[np.float64]
 GROUP = "renormalization/"
@@ -51,6 +52,10 @@ class FlowFile(Protocol):
     @property
     def plan(self) -> dict[str, Any]:
         """Methods chosen and why, sizes, memory."""
+
+    @property
+    def cosines(self) -> CosNetwork | None:
+        """Law of networks of cosines at initialization; None for other networks."""
 
 
 class RenormalizedRun:

@@ -47,7 +47,7 @@ def posterior_shift(joint: JointKernels) -> FiniteWidthShift | str:
     """
     trained = joint.trained
     if trained.cosines is not None:  # their features are not those of a Gaussian layer
-        return None
+        return "features of cosines are not those of a Gaussian layer"
     if len(trained.widths) > 1:
         most = POINT_LIMIT if trained.activation[0] in CLOSED else MOST_BY_QUADRATURE
     else:
