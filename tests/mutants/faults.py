@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_faults import DATA_FAULTS
 from fault import Fault
 from field_theory_faults import FIELD_THEORY_FAULTS
 from flow_faults import FLOW_FAULTS
@@ -269,6 +270,7 @@ FAULTS = [
     *FIELD_THEORY_FAULTS,
     *TRAINING_FAULTS,
     *FLOW_FAULTS,
+    *DATA_FAULTS,
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
