@@ -24,6 +24,7 @@ BASE = {"errors", "spec", "streams", "blocks"}
 READING = {  # the parts of the store that write nothing
     "store.reader",
     "store.points",
+    "store.arrays",
     "store.verify",
     "store.analysis_content",
     "store.analysis_reader",

@@ -135,6 +135,9 @@ def diagnose(
     )  # fmt: skip
     if algorithm in DYNAMICS or (temperature == 0 and algorithm in SAMPLERS):
         return replace(base, verdict=NO_SAMPLER, summary="not a sampler: no equilibrium is claimed")
+    if algorithm == "given":
+        summary = "weights from a file: no chain was run here, and none is judged"
+        return replace(base, verdict=NO_SAMPLER, summary=summary)
     if algorithm == "exact":
         summary = "independent draws of the exact law: nothing to equilibrate"
         return replace(base, verdict=INDEPENDENT, summary=summary)
@@ -174,7 +177,7 @@ def _check(
         raise UsageError(f"wrong draws_done: got {draws_done}; allowed 0 to {values.shape[1]}")
     if thinning < 1:
         raise UsageError(f"wrong thinning: got {thinning}; give 1 or more")
-    known = (*SAMPLERS, *DYNAMICS, "exact")
+    known = (*SAMPLERS, *DYNAMICS, "exact", "given")
     if algorithm not in known:
         raise UsageError(f"unknown algorithm: got {algorithm}; one of {', '.join(known)}")
 

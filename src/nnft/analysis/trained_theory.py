@@ -12,6 +12,8 @@ from nnft.analysis.trained_run import TrainedRun
 from nnft.analysis.trained_stochastic import stochastic_descent
 from nnft.errors import NumericalError, UsageError
 
+GIVEN = "the weights come from a file (training.algorithm given): no law is known that they should have"
+
 
 @dataclass(frozen=True, eq=False)
 class Theories:
@@ -36,7 +38,7 @@ def theories(trained: TrainedRun) -> Theories:
     ----------
     trained : TrainedRun
     """
-    reason = missing(trained)
+    reason = GIVEN if trained.algorithm == "given" else missing(trained)
     if reason:
         return Theories((), reason)
     try:

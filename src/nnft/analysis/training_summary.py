@@ -127,7 +127,7 @@ def training_warnings(state: dict[str, Any]) -> list[str]:
 
 
 def _length(t: dict[str, Any]) -> str:
-    if t["algorithm"] == "exact":
+    if t["algorithm"] in ("exact", "given"):
         return ""
     if t["total_time"]:
         return f", time {t['total_time']:.6g}"

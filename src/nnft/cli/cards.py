@@ -18,12 +18,14 @@ def check(card: str, as_json: bool) -> None:
 
     Of a training the stability limit of the step is measured as well, and a step beyond it refused.
     """
+    from nnft.spec.given import reading_weights
     from nnft.spec.plan import plan_run
     from nnft.spec.plan_text import plan_rows
     from nnft.spec.run import RunSpec
+    from nnft.store.arrays import read_h5_arrays
     from nnft.store.points import read_h5_points
 
-    spec = RunSpec.from_card(card, read_dataset=read_h5_points)
+    spec = reading_weights(RunSpec.from_card(card, read_dataset=read_h5_points), read_h5_arrays)
     plan = plan_run(spec)
     step, limit = None, None
     if plan.training is not None:

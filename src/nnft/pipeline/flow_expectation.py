@@ -199,7 +199,9 @@ def check_expectation(spec: RunSpec, plan: RunPlan) -> FlowResolution:
     if flow is None:
         raise UsageError("no expected losses: got a run without [flow]")
     reason = ""
-    if t.trainable != (layers,) or flow.layers != (layers,):
+    if t.algorithm == "given":
+        reason = "weights from a file, of no law that is known"
+    elif t.trainable != (layers,) or flow.layers != (layers,):
         reason = "layers other than the readout are trained or replaced"
     elif t.algorithm == "sgd" and (
         t.batch_size != 1 or t.order != "cyclic" or t.total_steps % t.train_points

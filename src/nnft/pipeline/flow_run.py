@@ -17,8 +17,10 @@ from nnft.pipeline.flow_expectation import check_expectation
 from nnft.pipeline.flow_output import FlowView, flow_view
 from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train import train
+from nnft.spec.given import reading_weights
 from nnft.spec.plan import plan_run
 from nnft.spec.run import RunSpec
+from nnft.store.arrays import read_h5_arrays
 
 
 def flow_of_run(
@@ -139,7 +141,8 @@ def flow_spec(run: Run, flow: Mapping[str, Any]) -> RunSpec:
     stored = run.stored
     text = _with_flow(stored.config["resolved"], flow)
     data = stored_dataset(stored.training, str(stored.attributes.get("/training@data_source", "")))
-    return RunSpec.from_text(text, points=stored.points, dataset=data, name="the options")
+    spec = RunSpec.from_text(text, points=stored.points, dataset=data, name="the options")
+    return reading_weights(spec, read_h5_arrays, run.path.absolute().parent)
 
 
 def _with_flow(card: str, flow: Mapping[str, Any]) -> str:

@@ -14,8 +14,10 @@ from nnft.pipeline.target import stored_dataset
 from nnft.pipeline.train_engine import TrainEngine
 from nnft.pipeline.train_record import training_arrays
 from nnft.pipeline.train_setup import decide_step
+from nnft.spec.given import reading_weights
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
+from nnft.store.arrays import read_h5_arrays
 from nnft.store.reader import StoredRun
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,6 +61,7 @@ def recompute_training(stored: StoredRun) -> str:
     name = stored.path.name
     data = stored_dataset(stored.training, str(stored.attributes.get("/training@data_source", "")))
     spec = RunSpec.from_text(stored.config["resolved"], points=stored.points, dataset=data, name=name)
+    reading_weights(spec, read_h5_arrays, stored.path.absolute().parent)
     if spec.digest() != stored.text("digest"):
         raise DataFileError(
             f"recomputed digest differs in {shorten(name)}: got {spec.digest()[:12]} of its card, points and "

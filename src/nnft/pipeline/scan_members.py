@@ -20,11 +20,13 @@ from nnft.analysis.scan_index import MOST_MEMBERS
 from nnft.errors import CardError, UsageError
 from nnft.spec.card import LARGEST_CARD, parse_card
 from nnft.spec.ensemble import draw_seed
+from nnft.spec.given import reading_weights
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.problems import LINE_LIMIT, line, nearest, shown
 from nnft.spec.regular_file import read_regular
 from nnft.spec.run import RunSpec
 from nnft.spec.toml_text import toml_text
+from nnft.store.arrays import read_h5_arrays
 from nnft.store.points import read_h5_points
 
 LONGEST_NAME = 80
@@ -245,6 +247,7 @@ def validated(source: CardSource, given: Mapping[str, Any], number: int) -> tupl
             table[last] = value
     name = f"member {number + 1} of {source.name}"
     spec = RunSpec.from_dict(tables, folder=source.folder, read_dataset=read_h5_points, name=name)
+    reading_weights(spec, read_h5_arrays)
     return spec, {key: _held(spec, key) for key in given}
 
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from nnft.errors import CardError, DataFileError, UsageError, shorten
 from nnft.pipeline.memory import require_wave
 from nnft.spec.dataset import Dataset, make_dataset
+from nnft.spec.given import reading_weights
 from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
+from nnft.store.arrays import read_h5_arrays
 from nnft.store.atomic import require_space
 from nnft.store.output_path import check_output_path
 from nnft.store.points import read_h5_points
@@ -53,7 +55,7 @@ def read_card(card: str | os.PathLike[str]) -> RunSpec:
     CardError
         All mistakes of the card, one line each.
     """
-    return RunSpec.from_card(Path(card), read_dataset=read_h5_points)
+    return reading_weights(RunSpec.from_card(Path(card), read_dataset=read_h5_points), read_h5_arrays)
 
 
 def check_target(path: Path, spec: RunSpec, card: Path | None, overwrite: bool, resume: bool) -> None:
@@ -86,6 +88,7 @@ def _files_read(spec: RunSpec) -> list[str]:
     named = [spec.inputs.file]
     if data is not None:
         named += [data.file, data.targets if isinstance(data.targets, str) else None]
+    named.append(None if spec.training is None else spec.training.weights)
     return [name for name in named if name is not None]
 
 

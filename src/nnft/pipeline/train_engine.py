@@ -233,7 +233,7 @@ class TrainEngine(TrainingState):
         if self.flow is not None:
             tables |= {f"the flow, {name}": table for name, table in self.flow.sums.items()}
         for name, table in tables.items():
-            if not np.isfinite(table.sum()):
+            if not np.isfinite(table).all():
                 raise NumericalError(
                     f"sums of {name} are not finite: got overflow; lower training.step, the highest order "
                     "or the scale of the data"

@@ -12,8 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from nnft.errors import CardError, NumericalError
 from nnft.pipeline.network_data import data_of_network, network_points
+from nnft.samplers.given import GivenEnsemble
 from nnft.samplers.trained import Schedule, TrainedEnsemble
 from nnft.samplers.training_problem import Moving, TrainingProblem
+from nnft.spec.given import given_weights
 from nnft.spec.plan import RunPlan
 from nnft.spec.problems import line
 from nnft.spec.run import RunSpec
@@ -44,6 +46,9 @@ def make_ensemble(spec: RunSpec, plan: RunPlan, threads: int, step: float) -> Tr
     problem = make_problem(spec, training)
     schedule = make_schedule(training, step)
     mesh, points_of = spec.mesh().points, network_points(spec)
+    if training.algorithm == "given":
+        given = given_weights(spec)
+        return GivenEnsemble(problem, schedule, mesh, test, spec.ensemble.seed, given, threads)
     return TrainedEnsemble(problem, schedule, mesh, test, spec.ensemble.seed, threads, points_of)
 
 
@@ -168,7 +173,7 @@ def decide_step(spec: RunSpec, plan: RunPlan) -> tuple[float, float]:
         The step of the card is above the limit.
     """
     training = resolved(plan)
-    if training.algorithm in ("exact", "gradient-flow"):
+    if training.algorithm in ("exact", "gradient-flow", "given"):
         return training.step, float("inf")
     curvature = largest_curvature(spec, training)
     if curvature <= 0.0:

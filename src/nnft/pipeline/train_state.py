@@ -150,7 +150,7 @@ class TrainingState:
         if self.wave is None:
             return 0.0
         if self.training.total_steps == 0:
-            return self.wave.time / self.training.total_time
+            return self.wave.time / (self.training.total_time or 1.0)
         return self.wave.step / self.training.total_steps
 
     @property

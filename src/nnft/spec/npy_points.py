@@ -18,6 +18,7 @@ LARGEST_HEADER = 10_000
 
 _MAGIC = b"\x93NUMPY"
 _VERSIONS = (b"\x01\x00", b"\x02\x00", b"\x03\x00")
+_ROWS = "save a two-dimensional array, one row for each point"
 _REAL = re.compile(r"[<>=|]?[biuf]\d{1,2}")
 
 
@@ -43,22 +44,43 @@ def parse_npy(data: bytes, name: str, *, vector: bool = False) -> NDArray[np.flo
         Foreign, truncated, holding Python objects or anything but real numbers, of an impossible shape, with
         integers above 2^53, or with values that are not finite.
     """
+    array = npy_array(data, name, (1, 2) if vector else (2,), MOST_COORDINATES, _ROWS)
+    return as_points(array, name, vector=vector)
+
+
+def npy_array(data: bytes, name: str, axes: tuple[int, ...], most: int, advice: str) -> NDArray[np.generic]:
+    """Return the real numbers of a ``.npy`` file as they are stored.
+
+    Parameters
+    ----------
+    data, name
+        See `parse_npy`.
+    axes : tuple of int
+        Allowed numbers of dimensions.
+    most : int
+        Allowed number of numbers.
+    advice : str
+        What to do about a wrong shape.
+
+    Raises
+    ------
+    DataFileError
+        Foreign, truncated, holding Python objects or anything but real numbers, or of an impossible shape.
+    """
     header, offset = _header(data, name)
     dtype, shape = _dtype(header["descr"], name), header["shape"]
-    if not _is_shape(shape, (1, 2) if vector else (2,)):
-        advice = "save a two-dimensional array, one row for each point"
+    if not _is_shape(shape, axes):
         raise DataFileError(line("wrong shape", "", _text(shape), advice, name))
     count = math.prod(shape)
-    if count > MOST_COORDINATES:
-        raise DataFileError(line("too many numbers", "", shown(count), f"at most {MOST_COORDINATES}", name))
+    if count > most:
+        raise DataFileError(line("too many numbers", "", shown(count), f"at most {most}", name))
     expected, found = count * dtype.itemsize, len(data) - offset
     if found != expected:
         what = "truncated" if found < expected else "more data than declared"
         got = f"{found} bytes of data"
         raise DataFileError(line(what, "", got, f"expected {expected} bytes; copy the file again", name))
     array = np.frombuffer(data, dtype=dtype, count=count, offset=offset)
-    array = array.reshape(shape, order="F" if header["fortran_order"] is True else "C")
-    return as_points(array, name, vector=vector)
+    return array.reshape(shape, order="F" if header["fortran_order"] is True else "C")
 
 
 def as_points(array: NDArray[np.generic], name: str, *, vector: bool = False) -> NDArray[np.float64]:

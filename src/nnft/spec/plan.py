@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnft.spec.given import given_bytes, given_notes
 from nnft.spec.resolve import Resolution
 from nnft.spec.run import RunSpec
 from nnft.spec.sectors import pair_count
@@ -102,7 +103,7 @@ def plan_run(spec: RunSpec) -> RunPlan:
     own = 4 * _data_bytes(spec) if spec.training is not None and spec.training.data.anew else 0
     wave = _wave_bytes(resolution, points, spec.network.layers, networks, each, own)
     given = points * dimension * 8 + _data_bytes(spec)
-    tables = _table_bytes(resolution)
+    tables, weights = _table_bytes(resolution), given_bytes(spec)
     thread = _thread_bytes(spec, resolution, points, dimension)
     kept = networks if spec.store.fields == "all" else spec.store.fields
     item = 4 if spec.ensemble.precision == "float32" else 8
@@ -121,7 +122,7 @@ def plan_run(spec: RunSpec) -> RunPlan:
         flow_bytes=flow,
         wave_bytes=wave,
         thread_bytes=thread,
-        memory_bytes=WORKING_MEMORY + accumulators + flow + wave + tables + thread + given,
+        memory_bytes=WORKING_MEMORY + accumulators + flow + wave + tables + thread + given + weights,
         snapshot_bytes=SNAPSHOT_OVERHEAD + accumulators + flow + tables // 2 + given,
         fields_networks=kept,
         fields_bytes=fields,
@@ -198,6 +199,7 @@ def _notes(spec: RunSpec, resolution: Resolution, blocks: int) -> tuple[str, ...
     if blocks < resolution.bins:
         notes.append(f"only {blocks} of {resolution.bins} bins are filled: error bars are rough or missing")
     if resolution.training is not None:
+        notes += given_notes(spec)
         if resolution.training.algorithm == "gradient-flow":
             notes.append("the time of gradient-flow is a guess: it depends on how stiff the data are")
         return tuple(notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnft.spec.cosines import CosineNetwork
+from nnft.spec.given import given_rows
 from nnft.spec.plan import RunPlan
 from nnft.spec.run import RunSpec
 from nnft.spec.training_text import training_rows
@@ -90,7 +91,7 @@ def _training_rows(
     """What is known about the training, if there is one."""
     if plan.training is None:
         return []
-    rows = training_rows(plan.training, spec.dataset(), plan.layers)
+    rows = training_rows(plan.training, spec.dataset(), plan.layers) + given_rows(spec)
     if step is not None and limit is not None:
         begun = "" if plan.training.step else f"; begins with {step:.4g}"
         rows.append(("step below", f"{limit:.4g}, the stability limit of the first networks{begun}"))

@@ -20,6 +20,7 @@ from nnft.spec.ensemble import EnsembleSpec, EstimateSpec, StoreSpec
 from nnft.spec.fields import Integer, Table
 from nnft.spec.flow import FlowSpec
 from nnft.spec.flow_resolution import FlowResolution, check_flow, flow_values, resolve_flow
+from nnft.spec.given import GivenSource, given_table, given_values
 from nnft.spec.inputs import InputsSpec
 from nnft.spec.mesh import Mesh, make_mesh, resolve_mesh
 from nnft.spec.network_kinds import NetworkTable
@@ -69,6 +70,7 @@ class RunSpec(Table):
     _read_dataset: ReadDataset | None = PrivateAttr(default=None)
     _mesh: Mesh | None = PrivateAttr(default=None)
     _dataset: Dataset | None = PrivateAttr(default=None)
+    _given: GivenSource = PrivateAttr(default_factory=GivenSource)
 
     @field_validator("version")
     @classmethod
@@ -330,7 +332,7 @@ class RunSpec(Table):
         resolution, mesh = self.resolution, self.mesh()
         values = run_values(self.network, self.ensemble, self.estimate, self.store, resolution, mesh)
         if resolution.training is not None:
-            values |= training_values(resolution.training, self.dataset())
+            values |= training_values(resolution.training, self.dataset()) | given_values(self)
         if self.flow_resolution is not None:
             values |= flow_values(self.flow_resolution)
         interaction = self.interaction()
@@ -374,7 +376,7 @@ class RunSpec(Table):
             "estimate": estimate,
         }
         if self.training is not None:
-            card["training"] = training_table(self.training, self.dataset())
+            card["training"] = training_table(self.training, self.dataset()) | given_table(self)
         if self.flow is not None:
             card["flow"] = self.flow.model_dump(exclude_none=True)
         interaction = self.interaction()

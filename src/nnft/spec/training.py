@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from nnft.spec.data import DataSpec
+from nnft.spec.data import DataSpec, File
 from nnft.spec.fields import (
     MOST_HIDDEN_LAYERS,
     Integer,
@@ -20,7 +21,7 @@ from nnft.spec.fields import (
 from nnft.spec.problems import mistake, shown
 
 Loss = Literal["half-sum", "sum", "half-mean", "mean"]
-Algorithm = Literal["gd", "sgd", "gradient-flow", "langevin", "mala", "underdamped", "hmc", "exact"]
+Algorithm = Literal["gd", "sgd", "gradient-flow", "langevin", "mala", "underdamped", "hmc", "exact", "given"]
 
 DESCENTS = ("gd", "sgd", "gradient-flow")
 SAMPLERS = ("langevin", "mala", "underdamped", "hmc")
@@ -35,6 +36,7 @@ KEYS_OF_ALGORITHM: dict[str, tuple[str, ...]] = {
     "underdamped": (*_CHAIN, "friction"),
     "hmc": (*_CHAIN, "leapfrog_steps", "jitter", "target_acceptance", "adapt"),
     "exact": ("draws",),
+    "given": ("weights", "weights_sha256"),
 }
 """Keys that only some algorithms have."""
 
@@ -47,6 +49,7 @@ REQUIRED_KEYS: dict[str, tuple[str, ...]] = {
     "underdamped": ("step", "draws"),
     "hmc": ("draws",),
     "exact": (),
+    "given": ("weights",),
 }
 DEFAULTS: dict[str, object] = {
     "order": "random",
@@ -120,13 +123,15 @@ class TrainingSpec(Table):
         How squared errors are added up: ``"half-sum"``, ``"sum"``, ``"half-mean"``, ``"mean"``.
     algorithm : str
         ``"gd"``, ``"sgd"``, ``"gradient-flow"``, the samplers ``"langevin"``, ``"mala"``,
-        ``"underdamped"``, ``"hmc"``, and ``"exact"``: a draw from the Gaussian posterior of the last layer.
+        ``"underdamped"``, ``"hmc"``, ``"exact"``: a draw from the Gaussian posterior of the last layer, and
+        ``"given"``: no training, weights from a file.
     data : DataSpec
     trainable : str or tuple of int
         ``"all"``, ``"readout"`` or the layers 1..L that move, ascending.
     parametrization : str
     temperature, ridge : float, optional
-        T or kappa; one of them for samplers, ``"exact"`` and descent with weight decay.
+        T or kappa; one of them for samplers, ``"exact"`` and descent with weight decay; for ``"given"`` one
+        of them or none.
     weight_decay : str, optional
         ``"prior"`` or ``"none"``; left out: prior for samplers and exact, none otherwise.
     step : float or str, optional
@@ -145,6 +150,11 @@ class TrainingSpec(Table):
         last step are always among them; 0 for none at all.
     observe : int
         Output, from 0, whose correlators are estimated.
+    weights : str, optional
+        Of ``"given"``: a ``.npz`` file, or ``"name.h5:/group"``, relative to the folder of the card; see
+        `nnft.spec.given_weights.make_given`. The loss is then half-sum if left out.
+    weights_sha256 : str, optional
+        Digest of its arrays, or at least its first 12 digits.
     divergence : float, optional
         A network whose loss is not finite or exceeds this times its first value (at least 1) is stopped.
     """
@@ -203,7 +213,19 @@ class TrainingSpec(Table):
     divergence: Annotated[Real, Field(gt=1.0, le=1e300)] | None = Field(
         None, description="a number above 1, at most 1e300"
     )
+    weights: File | None = Field(None, description='the name of a .npz file, or "name.h5:/group"')
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{12,64}$")] | None = Field(
+        None, description="12 to 64 hexadecimal digits in lower case"
+    )
     data: DataSpec = Field(description="a table [training.data]")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loss_of_given_networks(cls, values: Any) -> Any:
+        """Fill in a loss where nothing is trained: with half-sum, a temperature is the ridge."""
+        if isinstance(values, Mapping) and values.get("algorithm") == "given":
+            return {"loss": "half-sum", **values}
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -238,7 +260,7 @@ class TrainingSpec(Table):
             raise mistake(
                 "contradiction", "give one; ridge = temperature / (2 c)", "both", "temperature and ridge"
             )
-        stochastic = self.algorithm not in DESCENTS
+        stochastic = self.algorithm not in (*DESCENTS, "given")
         if stochastic and self.weight_decay == "none":
             advice = f"leave it out: {self.algorithm} samples the posterior of the prior"
             raise mistake("contradiction", advice, "'none'", "weight_decay")
@@ -288,7 +310,8 @@ class TrainingSpec(Table):
     def decays(self) -> bool:
         """Whether the energy has the weight decay of the prior."""
         if self.weight_decay is None:
-            return self.algorithm not in DESCENTS
+            heated = self.temperature is not None or self.ridge is not None
+            return heated if self.algorithm == "given" else self.algorithm not in DESCENTS
         return self.weight_decay == "prior"
 
     def trainable_layers(self, layers: int) -> tuple[int, ...]:

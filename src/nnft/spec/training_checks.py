@@ -24,6 +24,8 @@ def check_training(training: TrainingSpec, network: AnyNetwork, ensemble: Ensemb
     if trainable[-1] > layers:
         advice = f"allowed: 1 to {layers}, the layers of network.widths and the output"
         raise mistake("no such layer", advice, str(trainable[-1]), f"trainable[{len(trainable) - 1}]")
+    if training.algorithm == "given":
+        _check_given(training, network)
     if isinstance(network, CosineNetwork):
         _check_cosines(training, network)
     if training.algorithm == "exact" and trainable != (layers,):
@@ -45,6 +47,15 @@ def check_training(training: TrainingSpec, network: AnyNetwork, ensemble: Ensemb
             if network.weight_variances[layer - 1] == 0.0:
                 advice = f"weight decay T / variance needs network.weight_variance above 0 in layer {layer}"
                 raise mistake("contradiction", advice, f"layer {layer} of variance 0", "trainable")
+
+
+def _check_given(training: TrainingSpec, network: AnyNetwork) -> None:
+    if isinstance(network, CosineNetwork):
+        advice = 'given weights are those of network.kind "mlp"'
+        raise mistake("contradiction", advice, f"'given' with {network.kind}", "algorithm")
+    if training.data.anew:
+        advice = "given networks are held against one set of data: leave it out"
+        raise mistake("contradiction", advice, "true", "data.anew")
 
 
 def _check_cosines(training: TrainingSpec, network: CosineNetwork) -> None:
@@ -69,7 +80,7 @@ def check_estimate(estimate: EstimateSpec, training: TrainingSpec, layers: int) 
         raise mistake("contradiction", advice, f"order {estimate.correlators[-1]}", "correlators")
     if estimate.estimator != "conditional":
         return
-    if training.algorithm in DESCENTS:
+    if training.algorithm in (*DESCENTS, "given"):
         advice = f"the readout after {training.algorithm} has no known law: use direct"
         raise mistake("contradiction", advice, "'conditional'", "estimator")
     if layers not in training.trainable_layers(layers):

@@ -31,7 +31,7 @@ def training_values(trained: TrainingResolution, data: Dataset) -> dict[str, obj
     }
     if data.anew:  # a card without it keeps the digest that it always had
         values["training.data.anew"] = True
-    for name in KEYS_OF_ALGORITHM[trained.algorithm]:
+    for name in KEYS_OF_ALGORITHM[trained.algorithm] if trained.algorithm != "given" else ():
         value = getattr(trained, _NAMES.get(name, name))
         if name == "snapshots":
             value = list(trained.snapshots or trained.snapshot_times)

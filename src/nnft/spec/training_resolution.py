@@ -156,7 +156,8 @@ def resolve_training(
     weights, biases = _mobilities(training, network, dimension, trainable)
     step = filled.get("step") or 0.0
     step = 0.0 if step == "auto" else float(step)
-    moments = snapshot_moments(filled.get("snapshots"), time or float(steps), time > 0.0)
+    asked = (0.0,) if training.algorithm == "given" else filled.get("snapshots")
+    moments = snapshot_moments(asked, time or float(steps), time > 0.0)
     numbers = _algorithm_numbers(filled, points)
     gradients = _gradients(training, filled, steps, time, factor * points)
     chains = _chains(training, network, data, numbers, gradients)
@@ -295,7 +296,7 @@ def _gradients(
     if training.algorithm == "gradient-flow":
         taken: float = 50.0 * (1e-6 / filled["tolerance"]) ** 0.2 + min(2.0 * curvature * time / 3.0, 1e12)
         return STAGES * math.ceil(taken)
-    if training.algorithm == "exact":
+    if training.algorithm in ("exact", "given"):
         return 0
     per_step = int(filled.get("leapfrog_steps", 1))
     return steps * per_step + (0 if training.algorithm in DESCENTS else 1)

@@ -62,6 +62,8 @@ def _algorithm_text(training: TrainingResolution) -> str:
     size = f"of size {training.step!r}" if training.step else "of automatic size"
     if training.algorithm == "exact":
         return f"exact: {_count(training.draws, 'draw')} of the readout given the hidden layers"
+    if training.algorithm == "given":
+        return "given: weights from a file, no step is taken"
     if training.algorithm == "gradient-flow":
         return f"gradient-flow: time {training.total_time!r}, tolerance {training.tolerance!r}"
     steps = f"{training.algorithm}: {_count(training.total_steps, 'step')} {size}"
