@@ -20,7 +20,7 @@ Layer = tuple[int, int, float]
 """Fan-in, neurons and bias variance of an affine layer."""
 
 MOST_CORRELATED = 4096
-"""Weights with a covariance matrix: their root takes half a minute."""
+"""Weights with a covariance matrix: their root takes about a minute."""
 
 LAW = ("mean", "covariance", "variance")
 
