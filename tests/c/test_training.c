@@ -251,6 +251,23 @@ static uint64_t test_tangent_kernel(void)
     return 0;
 }
 
+/* a row of the Jacobian from its factors */
+static int is_row(const model *m, const recipe *r, const double *factors, int64_t output, int64_t point, double *row)
+{
+    for (int64_t l = 0; l < m->layers; l++) {
+        const int64_t rows = r->rows[l], columns = layer_number(m, l, 2);
+        const double *values = factors, *deltas = factors + columns * r->points;
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) {
+                double found = deltas[(output * rows + i) * r->points + point] * values[j * r->points + point];
+                double want = row_of(m, row, l, i)[j];
+                if (!(fabs(found - want) <= 1e-12 * (1 + fabs(want)))) return 0;
+            }
+        factors = deltas + m->outputs * rows * r->points;
+    }
+    return 1;
+}
+
 /* Sums of squared derivatives from the gradient: a residual of one at a single point and output is one row of the
  * Jacobian. More points than a block of a gradient takes. */
 static uint64_t test_squared_slopes(void)
@@ -261,7 +278,12 @@ static uint64_t test_squared_slopes(void)
         model m = build(&r, 0);
         double *f = outputs(&m), *row = exact_double(m.size), *sums = exact_double(m.size);
         double *found = exact_double(m.size), *work = exact_double(m.work_size);
+        int64_t count = 0;
+        for (int64_t l = 0; l < m.layers; l++) count += (layer_number(&m, l, 2) + m.outputs * r.rows[l]) * points;
+        double *factors = exact_double(count);
         memset(sums, 0, (size_t)m.size * sizeof *sums);
+        memset(work, 0xff, (size_t)m.work_size * sizeof *work);
+        core->slopes_d(m.header, m.parameters, m.set, m.weights, work, factors);
         memset(work, 0xff, (size_t)m.work_size * sizeof *work);
         for (int64_t k = 0; k < points * m.outputs; k++) {
             for (int64_t i = 0; i < m.outputs; i++)
@@ -269,6 +291,7 @@ static uint64_t test_squared_slopes(void)
                     targets_of(&m)[i * m.padded + b] = f[i * points + b] - (k == i * points + b);
             gradient(&m, 0xff, row);
             for (int64_t j = 0; j < m.size; j++) sums[j] += row[j] * row[j];
+            CHECK(is_row(&m, &r, factors, k / points, k % points, row));
         }
         core->squared_slopes_d(m.header, m.parameters, m.set, m.weights, work, found);
         for (int64_t l = 0; l < m.layers; l++)
@@ -282,6 +305,7 @@ static uint64_t test_squared_slopes(void)
         free(sums);
         free(found);
         free(work);
+        free(factors);
         discard(&m);
     }
     return 0;

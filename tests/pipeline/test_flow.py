@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from threadpoolctl import threadpool_limits
 from training_cards import TRAININGS, training_text, write_changed
 
 import nnft
 from nnft.analysis.flow_table import flow_numbers
 from nnft.analysis.renormalized_run import RenormalizedRun
-from nnft.errors import DataFileError, NumericalError, StoppedEarly, UsageError
+from nnft.errors import DataFileError, EnvironmentRefusal, NumericalError, StoppedEarly, UsageError
 from nnft.pipeline.flow_run import flow_of_run
 from nnft.pipeline.flow_setup import fisher_inputs, make_renormalization
 from nnft.pipeline.recompute import recompute_bin
@@ -40,6 +41,10 @@ FLOWS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "quantiles": ("gd", {"layers": [1, 2], "cutoffs": "quantiles:5", "fisher_points": 2}, {}),
     "langevin": ("langevin", {"fill": "zero"}, {}),
     "hmc": ("hmc", {"layers": "all"}, {}),
+    "directions": ("gd", {"layers": "all", "basis": "eigenbasis", "refills": 2}, {}),
+    "layers": ("hmc", {"layers": [1, 2], "basis": "layer-eigenbasis", "cutoffs": "quantiles:4"}, {}),
+    "kronecker": ("gd", {"layers": "all", "basis": "kronecker", "anew": True, "tangents": False}, {}),
+    "conditional": ("langevin", {"fill": "conditional", "basis": "eigenbasis", "tangents": False}, {}),
     "second": (
         "gd-readout",
         {"refills": 2},
@@ -104,7 +109,7 @@ class StopAfter(nnft.StopFlag):
         return self.looks < 0 or super().stopping
 
 
-@pytest.mark.parametrize("name", some("langevin", "quantiles"))
+@pytest.mark.parametrize("name", some("langevin", "quantiles", "conditional"))
 def test_stops_waves_and_threads_do_not_change_a_bit(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -174,7 +179,7 @@ def test_flow_of_a_flow_takes_the_place_of_it(tmp_path: Path, whole: Whole) -> N
     assert numbers(other)["digest"] != numbers(whole("readout"))["digest"]
 
 
-@pytest.mark.parametrize("name", some("readout", "quantiles", "langevin"))
+@pytest.mark.parametrize("name", some("readout", "quantiles", "langevin", "conditional", "kronecker"))
 def test_one_bin_is_followed_again(whole: Whole, name: str) -> None:
     said = recompute_bin(whole(name).path)
     assert said.startswith("trained 1 networks of bin 0 again: sums")
@@ -223,12 +228,14 @@ def losses_by_hand(name: str, networks: int) -> tuple[Array, Array]:
         wave = ensemble.start(number, 1)
         ensemble.advance(wave, plan.training.total_steps)
         followed = make_renormalization(spec, flow, ensemble, flow.cutoffs)
-        found.append(followed.run(ensemble.weights(wave), number * ensemble.chains))
-    outputs = np.stack([flow.outputs.mean(axis=(0, 1)) for flow in found])
+        with threadpool_limits(limits=1, user_api="blas"):
+            found.append(followed.run(ensemble.weights(wave), number * ensemble.chains))
+    points = len(spec.mesh().points)
+    outputs = np.stack([flow.outputs.mean(axis=(0, 1))[:, :points] for flow in found])
     return np.stack([flow.errors.mean(axis=(0, 1)) for flow in found]), outputs
 
 
-@pytest.mark.parametrize("name", ["readout", "all", "langevin", "second"])
+@pytest.mark.parametrize("name", ["readout", "all", "langevin", "second", "directions", "conditional"])
 def test_sums_are_those_of_the_networks_one_by_one(whole: Whole, name: str) -> None:
     """Means over networks of what is averaged over refills and chains of each."""
     flow = RenormalizedRun(whole(name))
@@ -295,6 +302,27 @@ def test_refills_are_further_draws_of_a_network(whole: Whole) -> None:
     first = RenormalizedRun(whole("readout")).kept_losses[:3]
     assert first[:, 0] == pytest.approx(found.errors[:, :, 0].mean(axis=1), rel=1e-12)
     assert first[:, -1] == pytest.approx(found.errors[:, 0, 1], rel=1e-12)
+
+
+def test_directions_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three copies of the derivatives and two of the directions, on each thread, in half of what is free."""
+    spec = flow_spec("directions")
+    plan, flow = plan_run(spec), spec.flow_resolution
+    assert plan.training is not None
+    assert flow is not None
+    for threads in (1, 2):
+        ensemble = make_ensemble(spec, plan, threads, plan.training.step)
+        points, numbers = len(spec.dataset().train_inputs), 8 * 2 + 8
+        least = 8 * threads * (3 * points * numbers + 2 * points * (points + numbers))
+        for free, fits in ((2 * least, True), (2 * least - 1, False)):
+            monkeypatch.setattr("nnft.pipeline.flow_setup.available_bytes", lambda free=free: free)
+            if fits:
+                make_renormalization(spec, flow, ensemble, (1.0,))
+                continue
+            with pytest.raises(EnvironmentRefusal, match="too little memory for directions") as caught:
+                make_renormalization(spec, flow, ensemble, (1.0,))
+            assert f"{threads} threads and {points} inputs" in str(caught.value)
+            assert len(str(caught.value)) < 190
 
 
 def test_flows_anew_are_not_nested(whole: Whole) -> None:

@@ -27,6 +27,7 @@ RIDGE = {"algorithm": "hmc", "ridge": 0.25, "draws": 5, "steps": None, "step": "
 OWN_VALUES: dict[str, Any] = {
     "cutoffs": [0.2, 1.0],
     "layers": [2, 3],
+    "basis": "eigenbasis",
     "fill": "zero",
     "width": 2.0,
     "noise_variance": 0.7,
@@ -82,6 +83,7 @@ def test_defaults() -> None:
         noise_variance=0.5,
         weight_rates=(1 / 2, 1 / 8, 1 / 5),
         bias_rates=(1.0, 1.0, 1.0),
+        basis="diagonal",
         fill="prior",
         width=0.0,
         source="training",
@@ -163,8 +165,11 @@ def test_coordinates_are_those_of_the_training() -> None:
 
 def test_memory_counts_cutoffs_and_kernels() -> None:
     plain, bare = resolved(FLOW | {"refills": 3}), resolved(FLOW | {"refills": 3, "tangents": False})
-    assert plain.member_bytes(3) == 8 * 4 * (3 * 5 + 6 + 1)
-    assert bare.member_bytes(3) == 8 * 4 * (3 * 5 + 1)
+    assert plain.member_bytes(3) == 8 * (4 * (3 * 5 + 6 + 1) + 323)
+    assert bare.member_bytes(3) == 8 * (4 * (3 * 5 + 1) + 323)
+    posterior = RIDGE | {"trainable": "readout"}
+    conditional = resolved({"cutoffs": [0.1, 1.0], "fill": "conditional"}, posterior)
+    assert conditional.member_bytes(3) == 8 * (4 * (5 + 6 + 6 + 1) + 323)
     few, many = (plan_run(spec_of(FLOW | {"cutoffs": f"log:1e-4:1:{n}"})) for n in (10, 1000))
     assert many.wave_bytes > 5 * few.wave_bytes
     assert many.memory_bytes > few.memory_bytes
@@ -213,6 +218,11 @@ LONG = "log:1e-4:1e5:" + "9" * 500
         ({"layers": [1.5]}, ("flow.layers[0]: got 1.5",)),
         ({"fill": "ones"}, ("unknown value in flow.fill: got 'ones'", "prior")),
         ({"fill": "gausian", "width": 1.0}, ("did you mean 'gaussian'?",)),
+        ({"basis": "eigen"}, ("unknown value in flow.basis: got 'eigen'", "layer-eigenbasis")),
+        ({"fill": "conditional", "width": 1.0}, ("flow.width: got 1.0", "fill is conditional")),
+        ({"fill": "conditional", "refills": 2}, ("flow.refills: got 2", "draws nothing")),
+        ({"fill": "conditional", "anew": True}, ("flow.anew: got true", "draws nothing")),
+        ({"fill": "conditional"}, ("flow.fill: got 'conditional'", "gd has none", "train with hmc")),
         ({"fill": "gaussian"}, ("missing key in flow.width", "fill 'gaussian' needs it")),
         ({"width": 1.0}, ("contradiction in flow.width: got 1.0", "fill is prior")),
         ({"fill": "gaussian", "width": 0.0}, ("out of range in flow.width",)),
@@ -246,6 +256,19 @@ def test_contradictions_with_other_tables() -> None:
     assert refusal(FLOW, {"algorithm": "sgdd"}).startswith("unknown value in training.algorithm")
     with pytest.raises(CardError, match="a table"):
         RunSpec.from_dict(CARD | {"training": TRAINING, "flow": "log:1:2:3"})
+
+
+def test_conditional_fills_need_a_gaussian_posterior() -> None:
+    flow = {"cutoffs": [0.1, 1.0], "fill": "conditional"}
+    posterior = RIDGE | {"trainable": "readout"}
+    assert resolved(flow, posterior).fill == "conditional"
+    assert resolved(flow | {"tangents": False}, RIDGE).fill == "conditional"
+    assert "flow.tangents: got true" in refusal(flow, RIDGE)
+    assert "flow.layers: got 'all'" in refusal(flow | {"layers": "all"}, posterior)
+    assert "the readout is not trained" in refusal(flow, RIDGE | {"trainable": [1, 2]})
+    decay = {"weight_decay": "prior", "ridge": 0.1}
+    for changes in ({"algorithm": "sgd", "batch_size": 2}, {"algorithm": "gd"}):
+        assert "none: train with hmc" in refusal(flow, changes | decay)
 
 
 def test_a_file_has_no_law_of_inputs(tmp_path: Any) -> None:

@@ -66,7 +66,8 @@ static PyObject *addresses(PyObject *self, PyObject *args)
         FUNCTION(collapsed_f) || FUNCTION(explicit_d) || FUNCTION(explicit_f) || FUNCTION(accumulate) ||
         FUNCTION(factor) || FUNCTION(gradient_d) || FUNCTION(outputs_d) || FUNCTION(kernels_d) || FUNCTION(dot_d) ||
         FUNCTION(weighted_square_d) || FUNCTION(features_d) ||
-        FUNCTION(noisy_step_d) || FUNCTION(waves_d) || FUNCTION(draw_waves_d) || FUNCTION(squared_slopes_d) || FUNCTION(readout_moves_d) || FUNCTION(residual_steps_d))
+        FUNCTION(noisy_step_d) || FUNCTION(waves_d) || FUNCTION(draw_waves_d) || FUNCTION(squared_slopes_d) ||
+        FUNCTION(slopes_d) || FUNCTION(readout_moves_d) || FUNCTION(residual_steps_d))
         Py_CLEAR(dict);
     return dict;
 }

@@ -45,6 +45,7 @@ normals_d = _declare("normals_d", types.void, _word, _word, types.uint32, _word,
 words = _declare("words", types.void, _word, _word, types.uint32, _word, _pointer)
 gradient_d = _declare("gradient_d", types.float64, *(_pointer,) * 6)
 squared_slopes_d = _declare("squared_slopes_d", types.void, *(_pointer,) * 6)
+slopes_d = _declare("slopes_d", types.void, *(_pointer,) * 6)
 readout_moves_d = _declare("readout_moves_d", types.void, *(_pointer,) * 10)
 outputs_d = _declare("outputs_d", types.void, *(_pointer,) * 6)
 kernels_d = _declare("kernels_d", types.void, *(_pointer,) * 7)

@@ -63,3 +63,45 @@ def renormalized_reference(
         other = others[min(position, len(others) - 1)]
         found.append(np.where(information < cutoff, other, theta))
     return np.stack(found)
+
+
+def factors_reference(
+    law: TrainingLaw, theta: FloatArray, points: FloatArray
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Values below (columns, X) and deltas (D, rows, X) of every layer; their products are derivatives."""
+    inputs, slopes, _ = law.inputs_and_slopes(theta, points)
+    matrices, outputs = law.matrices(theta), law.network.outputs
+    delta = np.repeat(np.eye(outputs)[:, :, None], len(points), axis=2)
+    found = []
+    for layer in reversed(range(law.network.layers)):
+        found.append((inputs[layer], delta))
+        if layer:
+            fan_in = law.shapes[layer][1]
+            delta = np.einsum("ij,oix->ojx", matrices[layer][:, :fan_in], delta) * slopes[layer - 1]
+    return found[::-1]
+
+
+def relative_errors_reference(law: TrainingLaw, theta: FloatArray, points: FloatArray) -> FloatArray:
+    """Spread over the points of sum over outputs of squared derivatives, over sqrt(X) and the mean, flat."""
+    each = np.zeros((len(points), theta.size))
+    for place, point in enumerate(points):
+        each[place] = squared_slopes_reference(law, theta, point[None, :])
+    mean = each.mean(axis=0)
+    with np.errstate(invalid="ignore"):
+        relative: FloatArray = each.std(axis=0, ddof=1) / np.sqrt(len(points)) / mean
+    return relative
+
+
+def projected_reference(
+    jacobian: FloatArray, theta: FloatArray, other: FloatArray, roots: FloatArray, cutoff: float
+) -> FloatArray:
+    """Numbers whose sloppy directions are those of `other`: eigenvectors of J^T J below the cutoff, dense.
+
+    jacobian: (observations, numbers) in the coordinates number / root, scaled so that J^T J is the
+    information.
+    """
+    values, vectors = np.linalg.eigh(jacobian.T @ jacobian)
+    sloppy = vectors[:, np.maximum(values, 0.0) < cutoff]
+    change = sloppy @ (sloppy.T @ ((other - theta) / roots))
+    moved: FloatArray = theta + roots * change
+    return moved

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnft._kernels.fisher_errors import factors_size, relative_errors, summary
 from nnft._kernels.library import compiled, kernels_d, normals_d, outputs_d, readout_moves_d, squared_slopes_d
 from nnft._kernels.training import KEY, MEMBER, WORK
 from nnft._kernels.training_problem import GROUP, LAYER, NUMBERS, aligned
@@ -249,8 +250,9 @@ def renormalize(
         ``marks``, ``cutoffs`` (C, increasing), ``shape``, see above.
     outputs, errors, shares, tangents : float64 arrays
         (members, refills, C, E); (members, refills, C, 3): errors on training and test points, sum of squares
-        of the readout weights; (members, C + 1 + SPECTRUM), see `fractions` and `spectrum`; (members, C,
-        Q), of the first refill, or (members, 0, 0) if not wanted. Filled.
+        of the readout weights; (members, C + 3 + SPECTRUM), see `fractions`, then the median and the mean of
+        `relative_errors`, and `spectrum`; (members, C, Q), of the first refill, or (members, 0, 0) if not
+        wanted. Filled.
     """
     fisher, joint, mesh, targets = sets
     marks, cutoffs, shape = flow
@@ -262,10 +264,14 @@ def renormalize(
         readout = readout and header[LAYER + NUMBERS * level + 5] == 0
     sets_of = cutoffs.shape[0] if shape[ANEW] else 1
     others = aligned(sets_of * theta.shape[1]).reshape(sets_of, theta.shape[1])
+    factors, spread = np.empty(factors_size(header)), np.empty(theta.shape[1])
+    known = cutoffs.shape[0] + 1
     for m in range(theta.shape[0]):
         information(problem, fisher, marks, theta[m], work, found)
-        fractions(header, found, cutoffs, shares[m, : cutoffs.shape[0] + 1])
-        spectrum(header, found, shares[m, cutoffs.shape[0] + 1 :])
+        fractions(header, found, cutoffs, shares[m, :known])
+        positive = relative_errors(problem, fisher, theta[m], work, factors, spread)
+        summary(spread[:positive], shares[m, known : known + 2])
+        spectrum(header, found, shares[m, known + 2 :])
         for r in range(shape[REFILLS]):
             for k in range(sets_of):
                 replacement(header, marks, plan[KEY], plan[MEMBER] + m, r * sets_of + k, others[k])

@@ -54,7 +54,12 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
         "noise_variance": flow.noise_variance,
         "nested": not flow.settings["anew"],
         "refills": flow.settings["refills"],
+        "basis": flow.basis,
         "silent_share": {"value": plain(share), "stderr": plain(error)},
+        "information_error": {
+            name: {"value": plain(value), "stderr": plain(stderr)}
+            for name, (value, stderr) in flow.information_errors.items()
+        },
         "point": point,
         "rows": rows,
         "critical_scales": critical_scales(flow),
@@ -107,12 +112,14 @@ def _cumulants(flow: RenormalizedRun, position: int, point: int) -> dict[str, An
 def flow_text(numbers: dict[str, Any]) -> str:
     """Return the flow as a table of text."""
     fresh = "nested" if numbers["nested"] else "anew at every cutoff"
-    share = numbers["silent_share"]
+    replaced = f"replaced by {numbers['fill']}, {fresh}"
+    if numbers["fill"] == "conditional":
+        replaced = "averaged over in the posterior given the others"
     head = [
         f"{numbers['path']}: flow of {numbers['networks']} networks over {len(numbers['rows'])} cutoffs",
         f"information  of {_layers(numbers['layers'])}, noise variance {numbers['noise_variance']:.6g}; "
-        f"exactly zero for {number_text(share)} of the parameters",
-        f"sloppy       information below the cutoff, strictly; replaced by {numbers['fill']}, {fresh}",
+        + _information(numbers),
+        f"sloppy       information below the cutoff, strictly; {replaced}",
         "",
     ]
     rows = numbers["rows"]
@@ -126,6 +133,16 @@ def flow_text(numbers: dict[str, Any]) -> str:
             f"expected: exact given the features of {count} networks; pull: measured minus expected over them"
         )
     return "\n".join([*head, *body, *foot, *scale_lines(numbers["critical_scales"])])
+
+
+def _information(numbers: dict[str, Any]) -> str:
+    """What is ordered by its information, and how well that is known."""
+    names = {"diagonal": "parameters", "kronecker": "directions (Kronecker factors of every layer)"}
+    names |= {"eigenbasis": "directions", "layer-eigenbasis": "directions (of every layer)"}
+    median = numbers["information_error"]["median"]
+    known = f"; relative error over the inputs {number_text(median)} (median)"
+    known = known if median["value"] is not None else ""
+    return f"exactly zero for {number_text(numbers['silent_share'])} of the {names[numbers['basis']]}{known}"
 
 
 def flow_cells(numbers: dict[str, Any]) -> list[list[str]]:

@@ -277,16 +277,35 @@ class RenormalizedRun:
         return self.kept_losses[alive]
 
     @property
+    def basis(self) -> str:
+        """What is ordered by its information."""
+        return str(self.settings.get("basis", "diagonal"))
+
+    @property
     def silent_share(self) -> tuple[float, float]:
         """Share of parameters without any information: mean over networks, and its standard error."""
-        total, squares, count = (float(number) for number in self._arrays["silent"])
-        if count < 1:
-            return float("nan"), float("nan")
-        mean = total / count
-        variance = max(squares / count - mean**2, 0.0) * count / max(count - 1.0, 1.0)
-        return mean, (variance / count) ** 0.5 if count > 1 else float("nan")
+        return _mean_and_error(self._arrays["silent"])
+
+    @property
+    def information_errors(self) -> dict[str, tuple[float, float]]:
+        """Relative standard errors of the information over its inputs: their median and mean in a network.
+
+        Each as mean over networks, and its standard error; NaN where they are not known.
+        """
+        found = self._arrays["uncertainty"]
+        return {name: _mean_and_error(row) for name, row in zip(("median", "mean"), found, strict=True)}
 
     @property
     def has_test(self) -> bool:
         """Whether there are test points."""
         return bool(self.run.plan["training"]["test_points"])
+
+
+def _mean_and_error(sums: FloatArray) -> tuple[float, float]:
+    """Mean over networks and its standard error from sum, sum of squares and number."""
+    total, squares, count = (float(number) for number in sums)
+    if count < 1:
+        return float("nan"), float("nan")
+    mean = total / count
+    variance = max(squares / count - mean**2, 0.0) * count / max(count - 1.0, 1.0)
+    return mean, (variance / count) ** 0.5 if count > 1 else float("nan")

@@ -26,7 +26,9 @@ SHOWN = (
     "infinite",
 )
 RUNNING = ("overwrite", "resume", "threads", "max_time", "break_lock")
-KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", "fisher_seed", "refills")
+KEYS = (
+    "layers", "basis", "fill", "width", "noise_variance", "points", "fisher_points", "fisher_seed", "refills",
+)  # fmt: skip
 
 
 @click.command(cls=StrictCommand)
@@ -34,7 +36,13 @@ KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", 
 @click.option("--cutoffs", help="log:1e-4:1e5:25, linear:0:1:11, quantiles:20, or numbers with commas.")
 @click.option("-o", "--output", type=click.Path(), help="Result file of the flow (HDF5).")
 @click.option("--layers", help="readout (default), all, or numbers with commas.")
-@click.option("--fill", type=click.Choice(["prior", "zero", "gaussian"]), help="What replaces parameters.")
+@click.option(
+    "--basis", type=click.Choice(["diagonal", "eigenbasis", "layer-eigenbasis", "kronecker"]),
+    help="What is ordered: parameters (default) or directions.",
+)  # fmt: skip
+@click.option(
+    "--fill", type=click.Choice(["prior", "zero", "gaussian", "conditional"]), help="What replaces it."
+)  # fmt: skip
 @click.option("--width", type=float, help="Standard deviation of the fill gaussian.")
 @click.option("--noise-variance", type=float, help="Of the likelihood; default: the ridge of the training.")
 @click.option("--points", type=click.Choice(["training", "fresh"]), help="Inputs of the information.")
@@ -42,6 +50,7 @@ KEYS = ("layers", "fill", "width", "noise_variance", "points", "fisher_points", 
 @click.option("--fisher-seed", type=int, help="Seed of fresh ones.")
 @click.option("--refills", type=int, help="Replacements of each network.")
 @click.option("--fresh", is_flag=True, help="New replacements at every cutoff, not a nested flow.")
+@click.option("--no-tangents", is_flag=True, help="Do not follow the tangent kernel.")
 @click.option("--point", type=int, default=0, help="Mesh point whose mean and cumulants are printed.")
 @click.option(
     "--theory", type=click.IntRange(0), default=0, metavar="N",
@@ -83,17 +92,18 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
         shown["coupling_points"] = _points("--coupling-points", shown["coupling_points"])
     table = {name: options.pop(name) for name in KEYS}
     table = {name: value for name, value in table.items() if value is not None}
-    fresh = options.pop("fresh")
+    fresh, no_tangents = options.pop("fresh"), options.pop("no_tangents")
     from nnft.pipeline.flow_run import check_printed, flow_of_file
 
     if cutoffs is None:
         running = [name for name in RUNNING if options[name] not in (None, False)]
-        _refuse_options([*["output"] * (output is not None), *table, *["fresh"] * fresh, *running])
+        flags = [*["fresh"] * fresh, *["no-tangents"] * no_tangents]
+        _refuse_options([*["output"] * (output is not None), *table, *flags, *running])
         _show(flow_of_file(run, complete=as_json, **shown), as_json)
         return
     if output is None:
         raise UsageError("missing option -o: got --cutoffs alone; name the result file of the flow")
-    table |= {"cutoffs": _numbers(cutoffs), "anew": fresh}
+    table |= {"cutoffs": _numbers(cutoffs), "anew": fresh} | ({"tangents": False} if no_tangents else {})
     if "layers" in table and table["layers"] not in ("readout", "all"):
         table["layers"] = _numbers(table["layers"])
     check_printed(run, output, table, **shown)

@@ -21,11 +21,11 @@ from nnft.spec.plan import RunPlan, plan_run
 from nnft.spec.run import RunSpec
 from nnft.theory.activations import activation
 from nnft.theory.cos_network import cosine_gains
-from nnft.theory.fisher import fisher_diagonal
+from nnft.theory.fisher import fisher_diagonal, fisher_modes
 from nnft.theory.readout_flow import readout_flow
 from nnft.theory.readout_laws import cyclic_law, descent_law, posterior_law
 from nnft.theory.readout_shells import Fill, Shells
-from nnft.theory.readout_training import WeightLaw
+from nnft.theory.readout_training import LinearModel, WeightLaw
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -133,9 +133,8 @@ class _Setup:
             for points in (self.data.train_inputs, self.data.test_inputs, inputs)
         ]
         law = self._law(features[0], variances / rates)
-        information = fisher_diagonal(features[2], self.resolved.noise_variance).values
-        shells = Shells.of_weights(information)
-        fill = self._fill(variances / rates)
+        shells = self._shells(features[2])
+        fill = self._fill(features[0], variances / rates)
         flow = readout_flow(np.concatenate(features[:2]), law, shells, fill, self.cutoffs)
         found = np.full((len(self.cutoffs), 2), np.nan)
         for column, part, targets in self._parts():
@@ -181,7 +180,17 @@ class _Setup:
             return cyclic_law(features, targets, variances, step, epochs, t.loss)
         return posterior_law(features, targets, variances, t.ridge)
 
-    def _fill(self, variances: FloatArray) -> Fill:
+    def _shells(self, features: FloatArray) -> Shells:
+        """Weights or directions by their information on some inputs; all bases of directions are one."""
+        noise = self.resolved.noise_variance
+        if self.resolved.basis == "diagonal":
+            return Shells.of_weights(fisher_diagonal(features, noise).values)
+        return Shells.of_modes(fisher_modes(features, noise))
+
+    def _fill(self, features: FloatArray, variances: FloatArray) -> Fill:
+        if self.resolved.fill == "conditional":
+            targets, ridge = self.data.train_targets, self.training.ridge
+            return Fill.conditional(LinearModel(features, targets, variances, temperature=ridge))
         if self.resolved.fill == "prior":
             return Fill.prior(variances)
         return Fill.zero() if self.resolved.fill == "zero" else Fill.gaussian(self.resolved.width**2)

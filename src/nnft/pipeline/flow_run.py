@@ -86,7 +86,8 @@ def command_words(
     words = ["nnft", "flow", os.fspath(source), "-o", os.fspath(output)]
     for key, value in flow.items():
         if key in ("anew", "tangents"):
-            words += ["--fresh"] if key == "anew" and value else []
+            flag = "--fresh" if key == "anew" else "--no-tangents"
+            words += [flag] if value == (key == "anew") else []
         else:
             text = value if isinstance(value, str) else ",".join(f"{part:.17g}" for part in np.ravel(value))
             words += [f"--{key.replace('_', '-')}", text]

@@ -7,7 +7,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from nnft.errors import EnvironmentRefusal
+from nnft.pipeline.memory import available_bytes
 from nnft.pipeline.network_data import data_of_network
+from nnft.samplers.conditional_flow import ConditionalFlow
+from nnft.samplers.direction_flow import DirectionFlow
 from nnft.samplers.renormalized import FlowSchedule, Renormalization
 from nnft.samplers.trained import TrainedEnsemble
 from nnft.spec.data_scaling import scaled_inputs
@@ -39,7 +43,13 @@ def fisher_inputs(spec: RunSpec, flow: FlowResolution, network: int = 0) -> Floa
 def make_renormalization(
     spec: RunSpec, flow: FlowResolution, ensemble: TrainedEnsemble, cutoffs: tuple[float, ...]
 ) -> Renormalization:
-    """Return the flow with these cutoffs."""
+    """Return the flow with these cutoffs.
+
+    Raises
+    ------
+    EnvironmentRefusal
+        Its directions do not fit into memory.
+    """
     data = spec.dataset()
     schedule = FlowSchedule(
         cutoffs,
@@ -51,11 +61,29 @@ def make_renormalization(
         flow.width or 1.0,
         flow.refills,
         flow.anew,
+        flow.basis,
+        spec.resolution.training.ridge if spec.resolution.training is not None else 0.0,
     )
     test = (data.test_inputs, data.test_targets) if len(data.test_inputs) else None
     inputs, mesh = fisher_inputs(spec, flow), spec.mesh().points
     inputs_of = partial(fisher_inputs, spec, flow) if data.anew else None
-    return Renormalization(ensemble, schedule, inputs, mesh, test, flow.tangents, inputs_of)
+    kind = Renormalization if flow.basis == "diagonal" else DirectionFlow
+    kind = ConditionalFlow if flow.fill == "conditional" else kind
+    found = kind(ensemble, schedule, inputs, mesh, test, flow.tangents, inputs_of)
+    _require_directions(found, len(inputs))
+    return found
+
+
+def _require_directions(flow: Renormalization, points: int) -> None:
+    """Refuse derivatives and directions that do not fit into half of the memory that is left."""
+    threads, free = flow.ensemble.threads.count, available_bytes()
+    wanted = threads * flow.thread_bytes()
+    if 2 * wanted > free:
+        raise EnvironmentRefusal(
+            f"too little memory for directions of the information: got {wanted / 2**30:.3g} GiB for "
+            f"{threads} threads and {points} inputs, {free / 2**30:.3g} GiB are free; lower "
+            "flow.fisher_points or choose fewer layers"
+        )
 
 
 def quantile_cutoffs(renormalization: Renormalization, theta: FloatArray, count: int) -> tuple[float, ...]:
@@ -70,11 +98,7 @@ def quantile_cutoffs(renormalization: Renormalization, theta: FloatArray, count:
     count : int
         Number of cutoffs between 0 and infinity; the shares below them are k / (count + 1).
     """
-    found = []
-    for member, row in enumerate(theta):
-        for part in renormalization.information(row, member):
-            found += [array[np.isfinite(array) & (array > 0.0)].ravel() for array in part]
-    values = np.concatenate(found)
+    values = np.concatenate([renormalization.spectrum(row, member) for member, row in enumerate(theta)])
     if not len(values):
         return with_ends(())
     shares = np.arange(1, count + 1) / (count + 1)

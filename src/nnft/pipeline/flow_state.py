@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from nnft._kernels.renormalization import EDGES, SPECTRUM
 from nnft.estimators.flow import FlowEstimator
@@ -43,7 +44,7 @@ class FlowState:
     flow : FlowResolution
     ensemble : TrainedEnsemble
     layout : SumLayout
-        Of the kind "trained".
+        Of the kind "trained", or "trained-conditional" with the fill "conditional".
     bins, chains : int
 
     Attributes
@@ -65,6 +66,8 @@ class FlowState:
         Covariance of the outputs over the refills of a network; without a second refill there is none.
     outputs : list of ndarray of float64, shape (networks, C, points)
         Outputs of the first networks at the first mesh points: first chain, first refill.
+    uncertainty : ndarray of float64, shape (2, 3)
+        The same of the median and the mean relative error of the information, where they are known.
     """
 
     def __init__(
@@ -81,9 +84,11 @@ class FlowState:
         self.cutoffs: tuple[float, ...] = ()
         self.losses: list[FloatArray] = []
         self.outputs: list[FloatArray] = []
-        self.silent = np.zeros(3)
+        self.silent, self.uncertainty = np.zeros(3), np.zeros((2, 3))
         if flow.cutoffs:
             self.set_cutoffs(flow.cutoffs)
+        else:
+            make_renormalization(spec, flow, ensemble, (1.0,))  # refuses what does not fit
 
     def set_cutoffs(self, cutoffs: tuple[float, ...]) -> None:
         """Begin with these cutoffs, no network added yet."""
@@ -104,7 +109,16 @@ class FlowState:
         if self.cutoffs:
             return
         probe = make_renormalization(self._spec, self._resolved, self._ensemble, (1.0,))
-        self.set_cutoffs(quantile_cutoffs(probe, theta, self._resolved.quantiles))
+        with threadpool_limits(limits=1, user_api="blas"):
+            cutoffs = quantile_cutoffs(probe, theta, self._resolved.quantiles)
+        self.set_cutoffs(cutoffs)
+
+    def follow(self, theta: FloatArray, first: int) -> Flowed:
+        """Return the flow of some members, see `Renormalization.run`; linear algebra in one thread."""
+        if not self.renormalization.decomposes:
+            return self.renormalization.run(theta, first)
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self.renormalization.run(theta, first)
 
     def member_bytes(self) -> int:
         """Return the memory that the flow of one member takes while its wave is not done."""
@@ -113,7 +127,8 @@ class FlowState:
     def set_shifts(self, flowed: Flowed, members: IntArray) -> None:
         """Shift the outputs by their means over some members, before anything is added."""
         if len(members):
-            self.flow.shifts[:] = flowed.outputs[members].mean(axis=(0, 1))
+            points = self._layout.n_points
+            self.flow.shifts[:] = flowed.outputs[members].mean(axis=(0, 1))[:, :points]
 
     def add(self, flowed: Flowed, first: int, networks: int, alive: npt.NDArray[np.bool_], size: int) -> None:
         """Add the networks first .. first + networks - 1 of a wave, in blocks of `size`."""
@@ -157,6 +172,10 @@ class FlowState:
         self.spectrum.push(0, place, self._per_network(flowed.spectra[members]))
         silent = self._per_network(flowed.zeros[members][:, None])[:, 0]
         self.silent += [silent.sum(), (silent**2).sum(), len(silent)]
+        errors_known = self._per_network(flowed.uncertainty[members]).T
+        for row, values in zip(self.uncertainty, errors_known, strict=True):
+            known = values[~np.isnan(values)]
+            row += [known.sum(), (known**2).sum(), len(known)]
 
     def _per_network(self, values: FloatArray) -> FloatArray:
         mean: FloatArray = values.reshape(-1, self.chains, values.shape[1]).mean(axis=1)
@@ -171,7 +190,7 @@ class FlowState:
             self.losses.append(kept)
 
     def _keep_outputs(self, flowed: Flowed, networks: int, alive: npt.NDArray[np.bool_]) -> None:
-        points = min(flowed.outputs.shape[3], MOST_OUTPUT_POINTS)
+        points = min(self._layout.n_points, MOST_OUTPUT_POINTS)
         most = min(MOST_OUTPUTS, MOST_OUTPUT_BYTES // (8 * len(self.cutoffs) * points))
         count = max(0, min(networks, most - sum(len(part) for part in self.outputs)))
         kept = flowed.outputs[: count * self.chains : self.chains, 0, :, :points].copy()
@@ -183,7 +202,8 @@ class FlowState:
         """Return everything that `restore` needs, by its path below the group of the flow."""
         if not self.cutoffs:
             return {}
-        found: dict[str, npt.NDArray[Any]] = {"cutoff": np.array(self.cutoffs), "silent": self.silent}
+        found: dict[str, npt.NDArray[Any]] = {"cutoff": np.array(self.cutoffs)}
+        found |= {"silent": self.silent, "uncertainty": self.uncertainty}
         found |= self.flow.to_arrays() | self.observables.to_arrays()
         if self.tangent is not None:
             found |= self.tangent.to_arrays("tangent")
@@ -214,6 +234,9 @@ class FlowState:
             if flow.buffer.shape != self.flow.buffer.shape or flow.draws != self.flow.draws:
                 raise ValueError("flow/sums of another shape")
             self.flow, self.silent = flow, np.array(arrays["silent"], dtype=np.float64)
+            self.uncertainty = np.array(arrays["uncertainty"], dtype=np.float64)
+            if self.silent.shape != (3,) or self.uncertainty.shape != (2, 3):
+                raise ValueError("silent or uncertainty of another shape")
             self.observables = ObservableEstimator.from_arrays(arrays, NAMES)
             if self.tangent is not None:
                 self.tangent = MatrixFlow.from_arrays(arrays, "tangent")

@@ -166,7 +166,7 @@ class TrainEngine(TrainingState):
         done = sum(len(part.zeros) for part in progress.flowed)
         stop = min(len(theta), done + max(1, steps // STEPS_OF_A_FLOW))
         if stop > done:
-            part = state.renormalization.run(theta[done:stop], wave.first * self.members + done)
+            part = state.follow(theta[done:stop], wave.first * self.members + done)
             progress.flowed.append(part)
         return stop == len(theta)
 

@@ -104,7 +104,8 @@ class TrainingState:
             self.kernel, self.tangent = (MatrixFlow(plan.bins, snapshots, pairs) for _ in range(2))
         self.renormalized: FlowState | None = None
         if spec.flow_resolution is not None and self.ensemble is not None:
-            layout = self._layout("trained")
+            fill = spec.flow_resolution.fill
+            layout = self._layout("trained-conditional" if fill == "conditional" else "trained")
             self.renormalized = FlowState(
                 spec, spec.flow_resolution, self.ensemble, layout, plan.bins, self.members
             )

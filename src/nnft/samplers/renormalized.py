@@ -21,7 +21,8 @@ from nnft.samplers.trained import TrainedEnsemble
 from nnft.samplers.training_problem import TrainingProblem, on_cache_lines
 
 FloatArray = npt.NDArray[np.float64]
-FILLS = ("prior", "zero", "gaussian")
+FILLS = ("prior", "zero", "gaussian", "conditional")
+BASES = ("diagonal", "eigenbasis", "layer-eigenbasis", "kronecker")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class FlowSchedule:
         Replacements of each network.
     anew : bool
         Whether every cutoff has replacements of its own; else flows are nested.
+    basis : str
+        One of `BASES`: what is ordered by its information, and replaced.
+    ridge : float
+        Noise variance of the posterior of a fill "conditional".
     """
 
     cutoffs: tuple[float, ...]
@@ -59,6 +64,8 @@ class FlowSchedule:
     width: float = 1.0
     refills: int = 1
     anew: bool = False
+    basis: str = "diagonal"
+    ridge: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,13 +75,17 @@ class Flowed:
     Attributes
     ----------
     outputs : ndarray of float64, shape (members, refills, C, E)
-        Of the observed output on the mesh.
+        Of the observed output on the mesh; of a fill "conditional" their means and packed covariances, shape
+        (members, 1, C, E + Q).
     errors : ndarray of float64, shape (members, refills, C, 2)
         Mean squared error per target on the training and the test points (NaN without any).
     shares : ndarray of float64, shape (members, C)
         Share of the chosen parameters that are sloppy.
     zeros : ndarray of float64, shape (members,)
         Share of the chosen parameters whose information is exactly zero.
+    uncertainty : ndarray of float64, shape (members, 2)
+        Median and mean over what is not exactly zero of the relative standard error of the information over
+        its inputs, were they drawn independently; NaN for one input, and where it is not known.
     tangents : ndarray of float64, shape (members, C, Q)
         Tangent kernel on the mesh, packed pairs, of the first refill.
     spectra : ndarray of float64, shape (members, S)
@@ -87,6 +98,7 @@ class Flowed:
     errors: FloatArray
     shares: FloatArray
     zeros: FloatArray
+    uncertainty: FloatArray
     tangents: FloatArray
     spectra: FloatArray
     squares: FloatArray | None = None
@@ -99,7 +111,9 @@ def joined(parts: Sequence[Flowed]) -> Flowed:
 
 
 class Renormalization:
-    """Flow of the networks of an ensemble.
+    """Flow of the networks of an ensemble, parameter by parameter.
+
+    Subclasses have other bases and fills.
 
     Parameters
     ----------
@@ -122,6 +136,11 @@ class Renormalization:
         A schedule that makes no sense.
     """
 
+    bases: tuple[str, ...] = ("diagonal",)
+    fills: tuple[str, ...] = ("prior", "zero", "gaussian")
+    decomposes = False
+    """Whether matrices are decomposed, by libraries whose bits depend on their threads."""
+
     def __init__(
         self,
         ensemble: TrainedEnsemble,
@@ -133,7 +152,7 @@ class Renormalization:
         inputs_of: Callable[[int], FloatArray] | None = None,
     ) -> None:
         problem = ensemble.problem
-        _check(problem, schedule, inputs)
+        _check(problem, schedule, inputs, self.bases, self.fills)
         self.ensemble, self.schedule, self._inputs_of = ensemble, schedule, inputs_of
         self.cutoffs = np.array(schedule.cutoffs, dtype=np.float64)
         further = test or (inputs[:0], problem.targets[:0])
@@ -152,7 +171,7 @@ class Renormalization:
     ) -> tuple[PointSet, PointSet, PointSet, FloatArray]:
         """Return the sets of a network: of the information, joint, mesh; and the targets of the joint one."""
         problem, mesh = self.ensemble.problem, self._mesh_inputs
-        fisher = _marked(problem, self.schedule, inputs)
+        fisher = marked(problem, self.schedule.layers, inputs)
         joint = problem.point_set(np.concatenate([points.inputs, points.test_inputs, mesh]))
         targets = [points.targets, points.test_targets, np.zeros((len(mesh), problem.network.outputs))]
         return fisher, joint, self._mesh, np.ascontiguousarray(np.concatenate(targets).T)
@@ -175,7 +194,7 @@ class Renormalization:
         refills, points = self.schedule.refills, int(self._shape[2])
         outputs = np.empty((members, refills, count, points))
         numbers = np.empty((members, refills, count, 3))
-        shares = np.empty((members, count + 1 + renormalization.SPECTRUM))
+        shares = np.empty((members, count + 3 + renormalization.SPECTRUM))
         tangents = np.empty((members, count if self._pairs else 0, self._pairs))
         flow = (self._marks, self.cutoffs, self._shape)
 
@@ -189,9 +208,20 @@ class Renormalization:
                 renormalization.renormalize(self.ensemble.problem.arrays, sets, plan, flow, *given)
 
         self.ensemble.threads.run(members, part)
-        spectra = shares[:, count + 1 :]
+        shares, spectra = shares[:, : count + 3], shares[:, count + 3 :]
         errors, squares = np.ascontiguousarray(numbers[..., :2]), np.ascontiguousarray(numbers[..., 2])
-        return Flowed(outputs, errors, shares[:, :count], shares[:, count], tangents, spectra, squares)
+        known = shares[:, :count], shares[:, count], shares[:, count + 1 :]
+        return Flowed(outputs, errors, *known, tangents, spectra, squares)
+
+    def thread_bytes(self) -> int:
+        """Return the working memory of a thread beyond that of a training."""
+        return 0
+
+    def spectrum(self, theta: FloatArray, member: int = 0) -> FloatArray:
+        """Return the positive information of one member, of whatever is ordered by it, shape (n,)."""
+        arrays = [array.ravel() for part in self.information(theta, member) for array in part]
+        found = np.concatenate(arrays)
+        return found[np.isfinite(found) & (found > 0.0)]
 
     def information(self, theta: FloatArray, member: int = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return the information of the parameters of one member as weights and biases of every layer.
@@ -205,7 +235,6 @@ class Renormalization:
         renormalization.information(arrays, fisher, self._marks, theta, work, found)
         return self.ensemble.problem.layers(found)
 
-
     def replacement(self, member: int, group: int = 0) -> list[tuple[FloatArray, FloatArray]]:
         """Return what replaces the parameters of a member as weights and biases of every layer.
 
@@ -218,15 +247,24 @@ class Renormalization:
         return self.ensemble.problem.layers(drawn)
 
 
-def _check(problem: TrainingProblem, schedule: FlowSchedule, inputs: FloatArray) -> None:
+def _check(
+    problem: TrainingProblem,
+    schedule: FlowSchedule,
+    inputs: FloatArray,
+    bases: Sequence[str],
+    fills: Sequence[str],
+) -> None:
     cutoffs = np.array(schedule.cutoffs, dtype=np.float64)
     if not len(cutoffs) or np.isnan(cutoffs).any() or cutoffs[0] < 0.0 or (np.diff(cutoffs) <= 0.0).any():
         raise UsageError(f"impossible cutoffs: got {schedule.cutoffs}; give increasing numbers from 0 on")
     layers = range(1, problem.network.layers + 1)
     if not schedule.layers or any(layer not in layers for layer in schedule.layers):
         raise UsageError(f"no such layers: got {schedule.layers}; allowed: some of {list(layers)}")
-    if schedule.fill not in FILLS:
-        raise UsageError(f"unknown fill: got {schedule.fill!r}; use one of {', '.join(FILLS)}")
+    if schedule.fill not in fills or schedule.basis not in bases:
+        raise UsageError(
+            f"unknown fill or basis: got {schedule.fill!r}, {schedule.basis!r}; use one of "
+            f"{', '.join(fills)}; {', '.join(bases)}"
+        )
     if not (schedule.noise_variance > 0.0 and np.isfinite(schedule.noise_variance)):
         raise UsageError(f"impossible noise variance: got {schedule.noise_variance}; give one above 0")
     if schedule.refills < 1 or len(inputs) < 1:
@@ -235,13 +273,13 @@ def _check(problem: TrainingProblem, schedule: FlowSchedule, inputs: FloatArray)
         )
 
 
-def _marked(
-    problem: TrainingProblem, schedule: FlowSchedule, inputs: FloatArray
+def marked(
+    problem: TrainingProblem, layers: Sequence[int], inputs: FloatArray
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Return the set of the Fisher inputs, chosen layers marked in its header."""
+    """Return a set of points, some layers marked in its header."""
     header, data = problem.point_set(inputs)
     for level in range(problem.network.layers):
-        header[5 + 6 * level + 5] = int(level + 1 in schedule.layers)
+        header[5 + 6 * level + 5] = int(level + 1 in layers)
     return header, data
 
 
@@ -261,8 +299,8 @@ def _marks(problem: TrainingProblem, schedule: FlowSchedule, points: int) -> Flo
                     schedule.bias_rates[level],
                 ),
             ):
-                widths = {"prior": variance**0.5, "zero": 0.0, "gaussian": schedule.width * rate**0.5}
-                values = (rate / (schedule.noise_variance * points), 1.0, widths[schedule.fill])
+                widths = {"prior": variance**0.5, "gaussian": schedule.width * rate**0.5}
+                values = (rate / (schedule.noise_variance * points), 1.0, widths.get(schedule.fill, 0.0))
                 block[:, part] = np.array(values)[:, None]
         blocks.append(block)
     return np.ascontiguousarray(np.concatenate(blocks, axis=1))

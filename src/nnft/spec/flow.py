@@ -51,9 +51,14 @@ class FlowSpec(Table):
         first networks.
     layers : str or tuple of int
         ``"readout"``, ``"all"``, or layers counted from 1: those whose parameters are replaced.
+    basis : str
+        What is ordered and replaced. ``"diagonal"``: parameters; ``"eigenbasis"``: eigenvectors of the
+        information of all chosen layers together; ``"layer-eigenbasis"``: of every layer by itself;
+        ``"kronecker"``: of the Kronecker factors of every layer.
     fill : str
         ``"prior"``: the law of the parameters at the start; ``"zero"``; ``"gaussian"`` of standard deviation
-        `width` in the coordinates of the information, in place of the flat Jeffreys prior of a readout.
+        `width` in the coordinates of the information, in place of the flat Jeffreys prior of a readout;
+        ``"conditional"``: nothing is drawn, the posterior of what is sloppy given the rest is averaged over.
     width : float, optional
     noise_variance : float, optional
         kappa; left out: the ridge of the training.
@@ -77,7 +82,12 @@ class FlowSpec(Table):
         description='increasing numbers from 0 on, "log:LOW:HIGH:N", "linear:LOW:HIGH:N" or "quantiles:N"'
     )
     layers: Trainable = Field("readout", description="readout, all, or a list of layers counted from 1")
-    fill: Literal["prior", "zero", "gaussian"] = Field("prior", description="prior, zero or gaussian")
+    basis: Literal["diagonal", "eigenbasis", "layer-eigenbasis", "kronecker"] = Field(
+        "diagonal", description="diagonal, eigenbasis, layer-eigenbasis or kronecker"
+    )
+    fill: Literal["prior", "zero", "gaussian", "conditional"] = Field(
+        "prior", description="prior, zero, gaussian or conditional"
+    )
     width: Annotated[Real, Field(gt=0.0, le=1e6)] | None = Field(
         None, description="a number above 0, at most 1e6"
     )
@@ -103,6 +113,9 @@ class FlowSpec(Table):
             if self.width is None:
                 raise mistake("missing key", "fill 'gaussian' needs it", "nothing", "width")
             raise mistake("contradiction", f"leave it out: fill is {self.fill}", repr(self.width), "width")
+        if self.fill == "conditional" and (self.refills > 1 or self.anew):
+            key, got = ("refills", str(self.refills)) if self.refills > 1 else ("anew", "true")
+            raise mistake("contradiction", "leave it out: fill conditional draws nothing", got, key)
         if self.points == "fresh" and self.fisher_points is None:
             raise mistake("missing key", "points 'fresh' needs it", "nothing", "fisher_points")
         if isinstance(self.layers, tuple):

@@ -33,7 +33,7 @@ class FlowResolution:
         kappa of the information.
     weight_rates, bias_rates : tuple of float, length L
         Weight = sqrt(rate) times the coordinate in which information is measured.
-    fill : str
+    basis, fill : str
     width : float
         0.0 but for the fill "gaussian".
     source : str
@@ -52,6 +52,7 @@ class FlowResolution:
     noise_variance: float
     weight_rates: tuple[float, ...]
     bias_rates: tuple[float, ...]
+    basis: str
     fill: str
     width: float
     source: str
@@ -68,8 +69,9 @@ class FlowResolution:
 
     def member_bytes(self, mesh_points: int) -> int:
         """Bytes that the flow of one member takes."""
-        pairs = mesh_points * (mesh_points + 1) // 2 if self.tangents else 0
-        return 8 * (self.count * (self.refills * (mesh_points + 2) + pairs + 1) + SPECTRUM_NUMBERS)
+        pairs = mesh_points * (mesh_points + 1) // 2
+        kept = (pairs if self.tangents else 0) + (pairs if self.fill == "conditional" else 0)
+        return 8 * (self.count * (self.refills * (mesh_points + 2) + kept + 1) + SPECTRUM_NUMBERS)
 
 
 def check_flow(flow: FlowSpec, training: TrainingSpec | None, network: AnyNetwork) -> None:
@@ -89,12 +91,31 @@ def check_flow(flow: FlowSpec, training: TrainingSpec | None, network: AnyNetwor
     if layers[-1] > network.layers:
         advice = f"allowed: 1 to {network.layers}, the layers of network.widths and the output"
         raise mistake("no such layer", advice, str(layers[-1]), f"layers[{len(layers) - 1}]")
+    if flow.fill == "conditional":
+        _check_conditional(flow, training, network)
     if flow.noise_variance is None and training.temperature is None and training.ridge is None:
         advice = "give the variance of the likelihood: the training has no ridge to take"
         raise mistake("missing key", advice, "nothing", "noise_variance")
     if flow.points == "fresh" and training.data.teacher is None:
         advice = "use training: a file has no law to draw inputs from"
         raise mistake("contradiction", advice, "'fresh'", "points")
+
+
+def _check_conditional(flow: FlowSpec, training: TrainingSpec, network: AnyNetwork) -> None:
+    """Refuse a fill "conditional" where there is no Gaussian posterior of the sloppy coordinates."""
+    readout, trained = (network.layers,), training.trainable_layers(network.layers)
+    if training.algorithm in ("gd", "sgd", "gradient-flow"):
+        advice = f"it needs a posterior, {training.algorithm} has none: train with hmc, mala or langevin"
+        raise mistake("contradiction", advice, "'conditional'", "fill")
+    if flow.chosen_layers(network.layers) != readout:
+        advice = "fill conditional needs readout: nothing else is Gaussian"
+        raise mistake("contradiction", advice, shown(flow.layers), "layers")
+    if readout[0] not in trained:
+        advice = "the readout is not trained: it has no posterior"
+        raise mistake("contradiction", advice, "'conditional'", "fill")
+    if flow.tangents and trained != readout:
+        advice = "use false: the kernel of trained hidden layers depends on what is averaged over"
+        raise mistake("contradiction", advice, "true", "tangents")
 
 
 def resolve_flow(
@@ -121,6 +142,7 @@ def resolve_flow(
         noise_variance=flow.noise_variance or training.ridge,
         weight_rates=tuple(1.0 / fan_in if ntk else 1.0 for fan_in in fans),
         bias_rates=(1.0,) * len(fans),
+        basis=flow.basis,
         fill=flow.fill,
         width=flow.width or 0.0,
         source=flow.points,

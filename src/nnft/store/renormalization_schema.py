@@ -17,6 +17,7 @@ RENORMALIZATION = (
     axis("/training/renormalization/error", "error", "training, test"),
     axis("/training/renormalization/network", "network", "networks in the order of their index"),
     axis("/training/renormalization/sum", "sum", "sum, sum of squares, networks"),
+    axis("/training/renormalization/statistic", "statistic", "median, mean"),
     array(
         "/training/renormalization/cutoff",
         "float64",
@@ -30,6 +31,13 @@ RENORMALIZATION = (
         "sum",
         "silent parameters",
         "sum over networks of the share of parameters of no information, of its square, networks",
+    ),
+    array(
+        "/training/renormalization/uncertainty",
+        "float64",
+        "statistic sum",
+        "error of the information",
+        "the same of the relative standard error of the information over its inputs, where it is known",
     ),
     array(
         "/training/renormalization/losses",

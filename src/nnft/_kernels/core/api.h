@@ -63,6 +63,9 @@ typedef struct {
     /* diagonal of J^T J over points and outputs */
     void (*squared_slopes_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                              double *work, double *out);
+    /* factors of the rows of J: values below and deltas of every marked layer */
+    void (*slopes_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
+                     double *work, double *out);
     void (*readout_moves_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                             double *work, const int64_t *first, const double *amounts, const int64_t *shape,
                             double *base, double *moved);

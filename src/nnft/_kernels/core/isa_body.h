@@ -16,6 +16,7 @@
 #include "waves.h"
 #include "product.h"
 #include "training.h"
+#include "slopes.h"
 #include "real_undo.h"
 
 #include "real_float.h"
@@ -74,6 +75,7 @@ const nnft_core_table NNFT_CORE_TABLE = {
     .factor = nnft_factor,
     .gradient_d = nnft_gradient_d,
     .squared_slopes_d = nnft_squared_slopes_d,
+    .slopes_d = nnft_slopes_d,
     .readout_moves_d = nnft_readout_moves_d,
     .outputs_d = nnft_outputs_d,
     .kernels_d = nnft_kernels_d,
