@@ -224,20 +224,20 @@ ORTHOGONAL = np.array([[1.0, 1.0], [1.0, -1.0]]) * np.array([1.0, np.sqrt(2.0)])
 GOLDEN = (1.0 + np.sqrt(5.0)) / 2.0
 
 
-def linear(design: Array, readouts: Array) -> tuple[TrainedEnsemble, Array]:
-    """Networks whose hidden layer is the identity, so that inputs are features; readouts (M, 2)."""
+def linear(design: Array, targets: Array, readouts: Array) -> tuple[TrainedEnsemble, Array]:
+    """Networks whose hidden layer is the identity, so that inputs are features; readouts (M, n)."""
+    count = design.shape[1]
     case = training(
-        design, np.array([[1.0], [0.0]]), widths=(2,), activation="linear", weight=[2.0, 2.0], bias=0.0
+        design, targets, widths=(count,), activation="linear", weight=[1.0, float(count)], bias=0.0
     )
-    test = np.array([[1.0, 1.0]]), np.array([[1.0]])
-    ensemble = case.ensemble(Schedule("gd", 0.1, 1.0), np.eye(2), test=test)
-    theta = np.stack([case.padded(np.array([1.0, 0.0, 0.0, 1.0, *row])) for row in readouts])
+    ensemble = case.ensemble(Schedule("gd", 0.1, 1.0), np.eye(count))
+    theta = np.stack([case.padded(np.concatenate([np.eye(count).ravel(), row])) for row in readouts])
     return ensemble, on_cache_lines(theta)
 
 
 def hand_flow(design: Array, readouts: Array, fill: str) -> dict[str, Any]:
     """Flows by weights and by directions over cutoffs 0, 3/2 and infinity, in the weights themselves."""
-    ensemble, theta = linear(design, readouts)
+    ensemble, theta = linear(design, np.array([[1.0], [0.0]]), readouts)
     flows = {}
     for kind, basis in ((Renormalization, "diagonal"), (DirectionFlow, "eigenbasis")):
         schedule = FlowSchedule((0.0, 1.5, np.inf), (2,), 0.5, [1.0, 1.0], [1.0, 1.0], fill, basis=basis)
@@ -284,6 +284,39 @@ def test_losses_of_posterior_readouts_by_hand() -> None:
         error = losses.std() / np.sqrt(len(losses))
         assert abs(losses.mean() - wanted[basis]) < 4.5 * error
         assert 4.5 * error < 0.17 * wanted[basis]
+
+
+def test_scale_below_which_a_posterior_does_not_flow() -> None:
+    """Directions of information iota have posterior variance 1 / (1 + P iota): at the prior if P iota << 1.
+
+    So the loss of networks without targets rises by less than the fraction cutoff / Lambda_c of it, Lambda_c
+    = 1 / (P sigma_a^2), which is here 1/12. At Lambda_c / 30 four directions of ten are sloppy and the
+    expected loss is 0.5 % larger, at 30 Lambda_c 42 %; |z| < 4.5 sees 14 % in 1000 posterior draws.
+    """
+    rng = np.random.default_rng(20240601)
+    points, count = 12, 10
+    design = rng.standard_normal((points, count)) * np.geomspace(1.0, 0.02, count)
+    information, vectors = np.linalg.eigh(design.T @ design / points)
+    variances = 1.0 / (1.0 + points * information)
+    readouts = (rng.standard_normal((1000, count)) * np.sqrt(variances)) @ vectors.T
+    scale = 1.0 / points
+    cutoffs = (0.0, scale / 30.0, scale, 30.0 * scale, np.inf)
+    ensemble, theta = linear(design, np.zeros((points, 1)), readouts)
+    test = rng.standard_normal((40, count)), np.zeros((40, 1))
+    schedule = FlowSchedule(cutoffs, (2,), 1.0, [1.0] * 2, [1.0] * 2, basis="eigenbasis")
+    found = DirectionFlow(ensemble, schedule, design, np.eye(count), test).run(theta, 0)
+    losses, each = found.errors[:, 0, :, 1], np.mean((test[0] @ vectors) ** 2, axis=0)
+    wanted = np.array([np.sum(each * np.where(information < c, 1.0, variances)) for c in cutoffs])
+    for c, share in ((1, 1.0 / 30.0), (2, 1.0)):
+        assert 0.0 <= wanted[c] / wanted[0] - 1.0 < share
+    assert wanted[3] > 1.3 * wanted[0]
+    assert 0.3 < found.shares[0, 1] < 0.7
+    for c in range(1, len(cutoffs)):
+        rise = losses[:, c] - losses[:, 0]
+        error = rise.std() / np.sqrt(len(rise))
+        assert abs(rise.mean() - (wanted[c] - wanted[0])) < 4.5 * error
+        assert 4.5 * error < 0.14 * wanted[0]
+    assert losses[:, 3].mean() > 1.2 * losses[:, 1].mean()
 
 
 @pytest.mark.parametrize("changes", [{"basis": "diagonal"}, {"basis": "other"}, {"fill": "conditional"}])
