@@ -16,7 +16,7 @@ from training_cards import TRAININGS, training_text, write_changed
 import nnft
 from nnft.analysis.flow_table import flow_numbers
 from nnft.analysis.renormalized_run import RenormalizedRun
-from nnft.errors import DataFileError, EnvironmentRefusal, NumericalError, StoppedEarly, UsageError
+from nnft.errors import DataFileError, NumericalError, StoppedEarly, UsageError
 from nnft.pipeline.flow_run import flow_of_run
 from nnft.pipeline.flow_setup import fisher_inputs, make_renormalization
 from nnft.pipeline.recompute import recompute_bin
@@ -302,27 +302,6 @@ def test_refills_are_further_draws_of_a_network(whole: Whole) -> None:
     first = RenormalizedRun(whole("readout")).kept_losses[:3]
     assert first[:, 0] == pytest.approx(found.errors[:, :, 0].mean(axis=1), rel=1e-12)
     assert first[:, -1] == pytest.approx(found.errors[:, 0, 1], rel=1e-12)
-
-
-def test_directions_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three copies of the derivatives and two of the directions, on each thread, in half of what is free."""
-    spec = flow_spec("directions")
-    plan, flow = plan_run(spec), spec.flow_resolution
-    assert plan.training is not None
-    assert flow is not None
-    for threads in (1, 2):
-        ensemble = make_ensemble(spec, plan, threads, plan.training.step)
-        points, numbers = len(spec.dataset().train_inputs), 8 * 2 + 8
-        least = 8 * threads * (3 * points * numbers + 2 * points * (points + numbers))
-        for free, fits in ((2 * least, True), (2 * least - 1, False)):
-            monkeypatch.setattr("nnft.pipeline.flow_setup.available_bytes", lambda free=free: free)
-            if fits:
-                make_renormalization(spec, flow, ensemble, (1.0,))
-                continue
-            with pytest.raises(EnvironmentRefusal, match="too little memory for directions") as caught:
-                make_renormalization(spec, flow, ensemble, (1.0,))
-            assert f"{threads} threads and {points} inputs" in str(caught.value)
-            assert len(str(caught.value)) < 190
 
 
 def test_flows_anew_are_not_nested(whole: Whole) -> None:
