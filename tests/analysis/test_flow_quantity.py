@@ -137,7 +137,7 @@ def test_all_quantities_and_their_text() -> None:
 
 def test_quantities_that_are_not_there() -> None:
     flow = flow_of()
-    with pytest.raises(UsageError, match=r"no such quantity of the flow: got 'within'; use one of readout_square, sloppy_"):
+    with pytest.raises(UsageError, match=r"got 'within'; use one of readout_square, sloppy_"):
         flow.quantity("within")
     with pytest.raises(UsageError, match=r"unusable components of tangent: got .*; give 2 mesh points"):
         flow.quantity("tangent", [[0]])

@@ -10,7 +10,9 @@ import pytest
 
 from nnft.analysis.comparison import compare
 from nnft.analysis.flow_readings import flow_readings, readings_lines
+from nnft.analysis.flow_table import flow_numbers
 from nnft.analysis.renormalized_run import RenormalizedRun
+from nnft.analysis.report_flow import cutoffs
 from nnft.analysis.run import open_run
 from nnft.analysis.trained_kernels import JointKernels
 from nnft.analysis.trained_run import TrainedRun
@@ -118,11 +120,13 @@ def test_effective_variance_of_the_posterior(tmp_path: Path) -> None:
             expected.append(effective_variance_ratio(kernel, targets, 0.05, 30))
         readings = flow_readings(flow)
         text = "\n".join(readings_lines(readings))
+        section = cutoffs(flow_numbers(flow) | {"readings": readings})
     ratio, mass = readings["rows"][0]["ratio"], readings["rows"][0]["mass"]
     assert abs(ratio["value"] - np.mean(expected)) < LIMIT * ratio["stderr"]
     assert mass["value"] == pytest.approx(ratio["value"] ** -0.5, rel=1e-12)
     assert mass["stderr"] == pytest.approx(0.5 * ratio["stderr"] / ratio["value"] ** 1.5, rel=1e-12)
     assert readings["rows"][0]["cutoff_radius"]["value"] == pytest.approx(4.0 / ratio["value"], rel=1e-12)
     assert "reparametrisation" in text
+    assert any("sigma^2 ratio" in table.header for table in section.tables)
     record: dict[str, Any] = flow_of_file(tmp_path / "run.h5").record
     assert record["readings"]["rows"][0]["ratio"] == ratio

@@ -64,10 +64,8 @@ def flow_readings(flow: RenormalizedRun) -> dict[str, Any]:
     return {"prior_variance": variance, "rows": rows}
 
 
-def readings_lines(readings: dict[str, Any]) -> list[str]:
-    """Return the readings as lines of text, none without rows."""
-    if not readings["rows"]:
-        return []
+def readings_cells(readings: dict[str, Any]) -> list[list[str]]:
+    """Return the readings as cells: a header, then a row for each cutoff."""
     names = {
         "ratio": "sigma^2 ratio",
         "field_factor": "field factor",
@@ -79,18 +77,33 @@ def readings_lines(readings: dict[str, Any]) -> list[str]:
     for row in readings["rows"]:
         cutoff = row["cutoff"] if isinstance(row["cutoff"], str) else f"{row['cutoff']:.4g}"
         table.append([cutoff, *(_text(row.get(name)) for name in shown)])
-    lines = [
-        "",
+    return table
+
+
+def readings_title(readings: dict[str, Any]) -> str:
+    """Return what the first column of `readings_cells` is."""
+    return (
         f"effective variance of the amplitudes over that of the prior, {readings['prior_variance']:.6g}: "
-        "mean over networks of the sum of squares",
-        *aligned(table),
-    ]
-    if "mass" in shown:
-        lines.append(
-            "three readings of one factor, each a reparametrisation of the others: of the field, of mass and "
-            "momentum, or of the cutoff; the pole stays where it was"
-        )
-    return lines
+        "mean over networks of the sum of squares"
+    )
+
+
+def readings_note(readings: dict[str, Any]) -> str:
+    """Return how the other columns are to be read; empty without readings."""
+    if not any("mass" in row for row in readings["rows"]):
+        return ""
+    return (
+        "three readings of one factor, each a reparametrisation of the others: of the field, of mass and "
+        "momentum, or of the cutoff; the pole stays where it was"
+    )
+
+
+def readings_lines(readings: dict[str, Any]) -> list[str]:
+    """Return the readings as lines of text, none without rows."""
+    if not readings["rows"]:
+        return []
+    note = readings_note(readings)
+    return ["", readings_title(readings), *aligned(readings_cells(readings)), *([note] if note else [])]
 
 
 def _cell(value: float, error: float) -> dict[str, float | None]:

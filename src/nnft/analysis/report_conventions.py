@@ -10,6 +10,12 @@ NETWORK = (
     "have the variance C_W / fan-in, biases the variance C_b; a layer with C_b = 0 has no bias. Input "
     "points are numbered a = 0 .. P-1."
 )
+COSINES = (
+    "f = F sum_i a_i cos(b_i.x + c_i) / (b_i^2 + m^2)^(1/2), i = 1 .. N, phases c uniform; momenta b uniform "
+    "in the ball below the cutoff, or normal and without the denominator; amplitudes of variance "
+    "sigma_a^2 / N. F = 1, or for a free scalar what makes the propagator 1 / (p^2 + m^2). Input points are "
+    "numbered a = 0 .. P-1."
+)
 CONNECTED = (
     "Joint cumulants over networks of one output f at points a, b, ..: G2(ab) = <f_a f_b> - <f_a><f_b>, "
     "and so on (conn.). They vanish beyond order 2 for a Gaussian field, and are not normalised: G4 has "
@@ -49,7 +55,8 @@ CHAINS = (
 
 def conventions(run: Run) -> ReportSection:
     """Return the conventions that a run of this kind needs."""
-    facts = [("networks", NETWORK), ("connected correlators", CONNECTED), ("errors", ERRORS)]
+    networks = NETWORK if run.cosines is None else COSINES
+    facts = [("networks", networks), ("connected correlators", CONNECTED), ("errors", ERRORS)]
     facts.append(("estimates", DEFORMED if run.deformation is not None else UNBIASED))
     if run.deformation is None:
         facts.append(("pull", PULL))

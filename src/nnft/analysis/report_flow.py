@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnft.analysis.flow_readings import readings_cells, readings_note, readings_title
 from nnft.analysis.flow_record import couplings_cells, couplings_lines
 from nnft.analysis.flow_refills import split_cells, split_lines
 from nnft.analysis.flow_scales import scale_lines
@@ -22,7 +23,8 @@ def cutoffs(
     Parameters
     ----------
     numbers : dict
-        From `nnft.analysis.flow_table.flow_numbers`.
+        From `nnft.analysis.flow_table.flow_numbers`; ``readings`` from
+        `nnft.analysis.flow_readings.flow_readings`, if there are any.
     couplings : dict, optional
         From `nnft.analysis.flow_record.couplings_record`.
     reason : str
@@ -51,6 +53,10 @@ def cutoffs(
     if split is not None:
         caption = f"Variance of the output at point {split['point']} within and between networks"
         tables.append(report_table(caption, split_cells(split), "; ".join(split_lines(split))))
+    readings = numbers.get("readings")
+    if readings is not None and readings["rows"]:
+        caption = readings_title(readings).capitalize()
+        tables.append(report_table(caption, readings_cells(readings), readings_note(readings)))
     said += [reason] if reason else []
     text = ReportText("The same as text", flow_text(numbers))
     return ReportSection("cutoffs", "Flow over cutoffs", tuple(said), tables=tuple(tables), texts=(text,))

@@ -287,7 +287,8 @@ def remarks(state: dict[str, Any]) -> list[str]:
     if "training" in state:
         lines += training_warnings(state)
     if size is not None:
-        lines.append("G2 at n = inf is that of the networks without the deformation")
+        name = "exact G2" if state["network"]["kind"] in COSINES else "G2 at n = inf"
+        lines.append(f"{name} is that of the networks without the deformation")
         if size["warning"]:
             lines.append(f"! {size['warning']}")
     for name, count in state["unreliable"].items():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nnft.actions.action_text import action_record, action_text
 from nnft.analysis.comparison import compare
 from nnft.analysis.comparison_record import comparison_record
+from nnft.analysis.flow_readings import flow_readings
 from nnft.analysis.flow_record import couplings_record
 from nnft.analysis.flow_refills import refill_split
 from nnft.analysis.flow_table import flow_numbers
@@ -191,6 +192,8 @@ def _flow_section(run: Run, wanted: list[Drawing]) -> ReportSection | None:
     except (UsageError, NumericalError, DataFileError) as failure:
         reason = f"No couplings: {failure}"
     wanted += cutoffs_drawings(numbers, flow, couplings)
+    if run.cosines is not None:
+        numbers["readings"] = flow_readings(flow)
     record = None if couplings is None else couplings_record(couplings)
     return cutoffs(numbers, record, reason, refill_split(flow))
 

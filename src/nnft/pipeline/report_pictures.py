@@ -73,8 +73,9 @@ def drawings(run: Run, state: dict[str, Any]) -> list[Drawing]:
     if run.training is not None:
         return _trained(run)
     found = correlator_picture(run, state)
+    name = "kernel of infinite width" if run.cosines is None else "exact propagator"
     beside = "" if found.pulls is None else (
-        "; beside it, its difference from the kernel of infinite width in units of its error"
+        f"; beside it, its difference from the {name} in units of its error"
     )  # fmt: skip
     return [
         Drawing(
