@@ -58,6 +58,14 @@ def test_from_arrays_to_a_flow(nnft: Nnft) -> None:
     assert (trained.code, trained.out) == (0, ""), trained.err
     assert "training   given on" in nnft("show", "run.h5").out
     assert "theory    none: the weights come from a file" in nnft("compare", "run.h5").out
+    plot = ("plot", "run.h5", "-o", "picture.svg", "--what")
+    assert nnft(*plot, "predictor").code == 0
+    for what, words in (
+        ("loss", "no training in time"),
+        ("flows", "no training in time"),
+        ("chains", "predictor"),
+    ):
+        refused(nnft(*plot, what), 2, words)
     assert "no chain was run here" in nnft("diagnose", "run.h5").out
     followed = nnft(
         "flow", "run.h5", "--cutoffs", "0.1,1", "--noise-variance", "0.5", "-o", "flow.h5", "--quiet"

@@ -30,18 +30,19 @@ def moments(run: Run) -> Moments:
         If the run has no snapshots.
     """
     stored = run.stored.training
-    if "moment/step" not in stored or run.observables is None or run.flow is None:
-        algorithm = str((run.training or {}).get("algorithm"))
-        advice = (
-            "exact draws have no training in time"
-            if algorithm == "exact"
-            else "set training.snapshots above 0"
-        )
+    algorithm = str((run.training or {}).get("algorithm"))
+    known = "moment/step" in stored and run.observables is not None and run.flow is not None
+    if not known or algorithm == "given":
+        timeless = {
+            "exact": "exact draws have no training in time",
+            "given": "given networks have no training in time; nnft show has their errors",
+        }
+        advice = timeless.get(algorithm, "set training.snapshots above 0")
         raise UsageError(
             f"no snapshots along the training in {shorten(run.path.name)}: got {algorithm}; {advice}"
         )
     steps = np.asarray(stored["moment/step"], dtype=np.float64)
-    if (run.training or {}).get("algorithm") == "gradient-flow":
+    if algorithm == "gradient-flow":
         return Moments(np.asarray(stored["moment/time"], dtype=np.float64), "time")
     return Moments(steps)
 

@@ -81,7 +81,7 @@ def chain_traces(run: Run) -> Chains:
             f"too few draws for a picture in training.draws: got {plan['draws']}; take {FEWEST_DRAWS} or more"
         )
     if "traces/values" not in stored:
-        other = "predictor" if plan["algorithm"] == "exact" else "loss"
+        other = "predictor" if plan["algorithm"] in ("exact", "given") else "loss"
         raise UsageError(
             f"no chains in {shorten(run.path.name)}: got algorithm {plan['algorithm']}, without traces; "
             f"draw the {other}, or train with langevin, mala, underdamped or hmc"
