@@ -266,6 +266,8 @@ def test_conditional_fills_need_a_gaussian_posterior() -> None:
     assert "flow.tangents: got true" in refusal(flow, RIDGE)
     assert "flow.layers: got 'all'" in refusal(flow | {"layers": "all"}, posterior)
     assert "the readout is not trained" in refusal(flow, RIDGE | {"trainable": [1, 2]})
+    given = {"algorithm": "given", "weights": "w.npz", "step": None, "steps": None}
+    assert "give training.ridge" in refusal(flow | {"noise_variance": 1.0}, given)
     decay = {"weight_decay": "prior", "ridge": 0.1}
     for changes in ({"algorithm": "sgd", "batch_size": 2}, {"algorithm": "gd"}):
         assert "none: train with hmc" in refusal(flow, changes | decay)

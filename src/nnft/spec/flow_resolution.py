@@ -107,6 +107,9 @@ def _check_conditional(flow: FlowSpec, training: TrainingSpec, network: AnyNetwo
     if training.algorithm in ("gd", "sgd", "gradient-flow"):
         advice = f"it needs a posterior, {training.algorithm} has none: train with hmc, mala or langevin"
         raise mistake("contradiction", advice, "'conditional'", "fill")
+    if training.temperature is None and training.ridge is None:
+        advice = "it needs the posterior of a ridge: give training.ridge"
+        raise mistake("contradiction", advice, "'conditional'", "fill")
     if flow.chosen_layers(network.layers) != readout:
         advice = "fill conditional needs readout: nothing else is Gaussian"
         raise mistake("contradiction", advice, shown(flow.layers), "layers")
