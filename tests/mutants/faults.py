@@ -6,6 +6,7 @@ from data_faults import DATA_FAULTS
 from fault import Fault
 from field_theory_faults import FIELD_THEORY_FAULTS
 from flow_faults import FLOW_FAULTS
+from given_faults import GIVEN_FAULTS
 from training_faults import TRAINING_FAULTS, TRAINING_KERNEL_FAULTS
 
 FAULTS = [
@@ -271,6 +272,7 @@ FAULTS = [
     *TRAINING_FAULTS,
     *FLOW_FAULTS,
     *DATA_FAULTS,
+    *GIVEN_FAULTS,
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",

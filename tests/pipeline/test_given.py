@@ -199,6 +199,8 @@ def test_law_of_the_readout_of_each_network(tmp_path: Path) -> None:
         assert np.array_equal(found["W1"][network], hidden["W1"][network % 2])
         assert np.array_equal(found["W3"][network].ravel(), mean[network % 2, :6])
     assert len(set(found["b3"].ravel().tolist())) == 18
+    ensemble = make_ensemble(spec, plan_run(spec), 1, 0.0)
+    assert np.array_equal(ensemble.start(5, 3).theta, ensemble.start(0, 9).theta[5:8])
     matrices = np.stack([np.diag(spread**2), np.zeros((8, 8))])
     spec = written(tmp_path, hidden | {"mean": mean, "covariance": matrices}, networks=2)
     again = weights_of(spec, 9)
