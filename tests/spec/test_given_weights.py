@@ -283,6 +283,10 @@ def test_other_tables_that_do_not_fit() -> None:
         RunSpec.from_dict(card() | {"estimate": {"estimator": "conditional"}})
     with pytest.raises(CardError, match=r"flow\.noise_variance: got nothing"):
         RunSpec.from_dict(card() | {"flow": {"cutoffs": [1.0]}})
+    conditional = {"cutoffs": [1.0], "noise_variance": 0.1, "fill": "conditional", "tangents": False}
+    with pytest.raises(CardError, match=r"flow\.fill: got 'conditional'; it needs the posterior of a ridge"):
+        RunSpec.from_dict(card() | {"flow": conditional})
+    RunSpec.from_dict(card(ridge=0.1) | {"flow": conditional})
     cosines = {"kind": "cos-net", "width": 3, "momenta": "normal", "momentum_variance": 1.0}
     with pytest.raises(CardError, match="'given' with cos-net"):
         RunSpec.from_dict(card(trainable="readout") | {"network": cosines})
