@@ -11,6 +11,7 @@ import pytest
 
 from nnft.analysis.flow_robust import EXTREME
 from nnft.analysis.flow_table import flow_numbers, flow_text
+from nnft.analysis.flow_text import number_text
 from nnft.analysis.renormalized_run import RenormalizedRun
 from nnft.analysis.run import Run
 from nnft.errors import UsageError
@@ -141,3 +142,8 @@ def test_silent_share_is_that_of_the_networks(tmp_path: Path) -> None:
     assert error == pytest.approx(shares.std(ddof=1) / 2.0)
     found._arrays["silent"] = np.array([0.1, 0.01, 1.0])
     assert np.isnan(found.silent_share[1])
+
+
+def test_rounding_is_no_error() -> None:
+    assert number_text({"value": 0.909090909090908728, "stderr": 1.1e-17}) == "0.909091(0)"
+    assert number_text({"value": 0.5, "stderr": 1e-3}) == "0.5000(10)"

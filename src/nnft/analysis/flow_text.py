@@ -9,6 +9,8 @@ import numpy as np
 
 from nnft.estimators.notation import number_with_error
 
+ROUNDING = 1e-14
+
 
 def plain(number: float) -> float | None:
     """Return a number for JSON: None where it is not finite."""
@@ -33,9 +35,11 @@ def cutoff_text(cutoff: float | str) -> str:
 
 
 def number_text(number: Mapping[str, float | None]) -> str:
-    """Return ``value`` with ``stderr`` as it is printed."""
+    """Return ``value`` with ``stderr`` as it is printed; an error that is rounding counts as none."""
     value, error = number["value"], number["stderr"]
     nothing = float("nan")
+    if value is not None and error is not None and error < ROUNDING * abs(value):
+        error = 0.0
     return number_with_error(nothing if value is None else value, nothing if error is None else error)
 
 
