@@ -61,7 +61,7 @@ def test_seed_out_of_range(seed: int) -> None:
 
 def test_tags_are_different_and_fit_sixteen_bits() -> None:
     tags = [stream_tag(p, layer) for p, layer in itertools.product(Purpose, range(LAYER_LIMIT))]
-    assert len(set(tags)) == len(tags) == 4 * LAYER_LIMIT
+    assert len(set(tags)) == len(tags) == len(Purpose) * LAYER_LIMIT
     assert max(tags) < 1 << 16
 
 

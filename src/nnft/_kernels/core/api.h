@@ -31,6 +31,10 @@ enum { NNFT_H_LAYERS, NNFT_H_POINTS, NNFT_H_OUTPUTS, NNFT_H_KIND, NNFT_H_DIMENSI
 enum { NNFT_T_LAYERS, NNFT_T_POINTS, NNFT_T_PADDED, NNFT_T_KIND, NNFT_T_OBSERVED, NNFT_T_LAYER };
 #define NNFT_T_NUMBERS 6
 
+/* training.h: of one network on a set of points */
+typedef void nnft_point_function(const int64_t *header, const double *parameters, const double *set,
+                                 const double *weights, double *work, double *out);
+
 typedef struct {
     const char *name;
     /* eight blocks of raw Philox words, word-major (4 x 8), from block number 8*group on */
@@ -61,20 +65,16 @@ typedef struct {
     double (*gradient_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                          double *work, double *gradient);
     /* diagonal of J^T J over points and outputs */
-    void (*squared_slopes_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
-                             double *work, double *out);
+    nnft_point_function *squared_slopes_d;
     /* factors of the rows of J: values below and deltas of every marked layer */
-    void (*slopes_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
-                     double *work, double *out);
+    nnft_point_function *slopes_d;
     void (*readout_moves_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                             double *work, const int64_t *first, const double *amounts, const int64_t *shape,
                             double *base, double *moved);
-    void (*outputs_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
-                      double *work, double *outputs);
+    nnft_point_function *outputs_d;
     void (*kernels_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
                       double *work, double *kernel, double *tangent);
-    void (*features_d)(const int64_t *header, const double *parameters, const double *set, const double *weights,
-                       double *work, double *out);
+    nnft_point_function *features_d;
     void (*noisy_step_d)(const int64_t *where, const double *numbers, const double *columns, const double *gradient,
                          double *theta);
     void (*residual_steps_d)(const int64_t *shape, const int64_t *order, const double *kernel, const double *scales,
