@@ -1,9 +1,8 @@
 """Tests on several processors: as many workers as were granted, which do not get into each other's way.
 
 A worker of pytest-xdist leaves the linear algebra one thread and lets idle threads sleep, so that workers
-do not take processors from each other; kernels and commands may still use all that were granted. Each worker
-has a cache of compiled kernels of its own: Numba names a file in its index before it writes the file, and two
-processes may give one name to two files.
+do not take processors from each other; kernels and commands may still use all that were granted. All workers
+have one folder of compiled kernels, so that what one has compiled the others load.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
 
-def kernel_folder(worker: str) -> Path:
-    """Folder of a worker's compiled kernels; other sources of kernels have another one."""
+def kernel_folder() -> Path:
+    """Folder of the compiled kernels; other sources of kernels have another one."""
     digest = hashlib.sha256()
     for source in sorted((ROOT / "src" / "nnft" / "_kernels").glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    return ROOT / "build" / "kernels" / digest.hexdigest()[:16] / worker
+    return ROOT / "build" / "kernels" / digest.hexdigest()[:16]
 
 
 if WORKER is not None:  # before anything imports NumPy or Numba, and for the processes that tests start
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("NNFT_CACHE_DIR", str(kernel_folder(WORKER)))
+    os.environ.setdefault("NNFT_CACHE_DIR", str(kernel_folder()))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -82,6 +82,7 @@ def test_a_single_precision_run_with_single_outputs(tmp_path: Path) -> None:
     assert report.check("rotations", 2).verdict == "holds"
 
 
+@pytest.mark.long
 def test_an_interaction_of_each_output_breaks_the_rotations_of_outputs(tmp_path: Path) -> None:
     """A quartic potential for every output by itself has a preferred basis, one of their length has none."""
     common: dict[str, dict[str, Any]] = {"network": {"widths": [64]}, "store": {"fields": 0}}

@@ -189,7 +189,7 @@ def test_points_from_a_file_beside_the_card(nnft: Nnft) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--set", "network.width=[[4]]"], 2, ["member 1 of card.toml, network.width", "did you mean 'widths'?"]),
+        (["--set", "network.width=[[4]]"], 2, ["card.toml, network.width", "did you mean 'widths'?"]),
         (["--set", "network.widths=[[4],[8]"], 2, ["no TOML value", "network.widths"]),
         (["--set", "network.widths=[[4],[0]]"], 2, ["member 2 of card.toml", "widths[0]", "got 0"]),
         ([], 2, ["nothing to scan", "--set"]),

@@ -109,6 +109,7 @@ class StopAfter(nnft.StopFlag):
         return self.looks < 0 or super().stopping
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("name", some("langevin", "quantiles", "conditional"))
 def test_stops_waves_and_threads_do_not_change_a_bit(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

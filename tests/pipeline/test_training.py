@@ -91,6 +91,7 @@ def in_pieces(patch: pytest.MonkeyPatch, path: Path, name: str, looks: list[int]
     raise TimeoutError("never done")
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize("name", EVERY)
 def test_stops_waves_and_threads_do_not_change_a_bit(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

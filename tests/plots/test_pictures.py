@@ -89,6 +89,7 @@ def test_pixels_have_the_width_of_a_page_and_show_something(
     assert (frame == 1.0).all(), "something is cut off at the edge"
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_same_numbers_give_the_same_bytes(
     suffix: str, pictures: dict[str, Drawn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

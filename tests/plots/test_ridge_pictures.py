@@ -57,6 +57,7 @@ def test_no_line_for_an_equivalent_kernel_without_a_ridge() -> None:
     assert "ek_error" not in [line.get_gid() for line in figure.axes[0].lines]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_files_are_the_same_each_time(suffix: str, tmp_path: Path) -> None:
     source = sphere_source(SphereOptions(4, "erf", degrees=7), target={1: 0.5, 3: 0.5})

@@ -292,6 +292,7 @@ def pulls() -> dict[str, float]:
     return {}
 
 
+@pytest.mark.first(80)
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[case.name for case in CASES])
 def test_exact_value(index: int, pulls: dict[str, float]) -> None:
     case = CASES[index]
@@ -299,6 +300,7 @@ def test_exact_value(index: int, pulls: dict[str, float]) -> None:
     assert abs(pulls[case.name]) < LIMIT
 
 
+@pytest.mark.long
 def test_sum_of_squares_of_all_pulls(pulls: dict[str, float]) -> None:
     if len(pulls) < len(CASES):  # only some were selected: the others now
         for index, case in enumerate(CASES):

@@ -87,6 +87,7 @@ def test_erf_number() -> None:
     assert relative_g4("erf") == pytest.approx(0.05269, abs=5e-6)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(("activation", "slope6"), [("erf", 0.75), ("relu", 0.2)])
 def test_four_point_experiment(tmp_path: Path, activation: str, slope6: float) -> None:
     """20,000 networks a width: 1 % at each of the ten, a change of 4 % of 5/N is seen."""

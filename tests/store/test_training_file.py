@@ -112,6 +112,7 @@ def copy(stopped: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.first(5)
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_flipped_bit_is_a_checksum_error_that_names_the_data_set(
     stopped: Path, tmp_path: Path, group: str
@@ -182,6 +183,7 @@ def test_missing_training_is_another_run(stopped: Path, tmp_path: Path) -> None:
     assert caught.value.exit_code in (2, 3)
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize(
     ("name", "change", "named"),
     [

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import tempfile
+import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -141,9 +142,24 @@ def compiled(parallel: bool = False) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         kernel: Function = numba.njit(parallel=parallel, nogil=True, cache=cache_folder is not None)(function)
+        _name_data_apart(kernel)
         return kernel
 
     return decorate
+
+
+def _name_data_apart(kernel: Any) -> None:
+    """Give every file of a compiled kernel a name that no other one has.
+
+    Numba numbers them by the index that it has read. Two processes that compile one kernel for different
+    types at the same time would give one name to two files, and load code for other types ever after. With
+    names of their own the worst that happens is that the index forgets one of them, which is compiled anew.
+    """
+    file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    pattern = getattr(file, "_data_name_pattern", None)
+    if isinstance(pattern, str):
+        stem = pattern.partition(".{number")[0]
+        setattr(file, "_data_name", lambda number: f"{stem}.{uuid.uuid4().hex[:16]}.nbc")  # noqa: B010
 
 
 def build_record() -> dict[str, str]:
