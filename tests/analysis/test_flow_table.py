@@ -59,7 +59,9 @@ def test_rows_are_the_estimates_at_every_cutoff(flow: RenormalizedRun) -> None:
         for order, name in ((1, "mean"), (2, "connected_2"), (4, "connected_4")):
             found = estimator.result(order)
             place = int(np.flatnonzero((found.indices == 1).all(axis=1))[0])
-            assert row[name] == {"value": found.value[place], "stderr": found.stderr[place]}
+            assert row[name]["value"] == found.value[place]
+            assert row[name]["stderr"] == found.stderr[place]
+            assert row[name]["unreliable"] == found.unreliable[place]
     assert (numbers["layers"], numbers["fill"], numbers["nested"]) == ("all", "prior", True)
     assert (numbers["noise_variance"], numbers["networks"], numbers["point"]) == (0.7, 40, 1)
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
@@ -94,7 +96,7 @@ def test_text_of_a_flow(flow: RenormalizedRun) -> None:
     text = flow_text(numbers | {"expected_networks": 17})
     header = text.splitlines()[4].split()
     assert header.count("pull") == 1
-    assert "exact given the features of 17 networks" in text
+    assert "exact given the features of the first 17 networks" in text
     assert " -1.2 " in text.splitlines()[5]
     assert " +3.0 " in text.splitlines()[7]
 
@@ -110,7 +112,7 @@ def test_without_test_points_there_is_no_column(tmp_path: Path) -> None:
     found = RenormalizedRun(run_of(tmp_path, networks=9, test=0, flow={}))
     numbers = flow_numbers(found)
     assert not found.has_test
-    assert all(row["test_error"] == {"value": None, "stderr": None} for row in numbers["rows"])
+    assert all(row["test_error"]["value"] is None for row in numbers["rows"])
     assert all(row["test_median"] is None for row in numbers["rows"])
     assert all(isinstance(row["extreme"], int) for row in numbers["rows"])
     assert "test error" not in flow_text(numbers)
@@ -142,6 +144,16 @@ def test_silent_share_is_that_of_the_networks(tmp_path: Path) -> None:
     assert error == pytest.approx(shares.std(ddof=1) / 2.0)
     found._arrays["silent"] = np.array([0.1, 0.01, 1.0])
     assert np.isnan(found.silent_share[1])
+
+
+def test_errors_that_cannot_be_trusted_are_marked(flow: RenormalizedRun) -> None:
+    numbers = flow_numbers(flow)
+    flags = [bool(flag) for flag in flow.quantity("test_error").unreliable[:, 0]]
+    assert [row["test_error"]["unreliable"] for row in numbers["rows"]] == flags
+    numbers["rows"][1]["test_error"]["unreliable"] = True
+    marked = flow_text(numbers).splitlines()[6].split()[3]
+    assert marked.endswith(")!")
+    assert "!: error not to be trusted" in flow_text(numbers)
 
 
 def test_rounding_is_no_error() -> None:

@@ -40,8 +40,10 @@ def made_up(expected: bool = False, test: bool = True, **changes: Any) -> tuple[
         }
         if expected:
             row |= {"expected_train": 1.05 * train, "expected_test": 1.05 * tested if test else None}
+            row |= {"measured_train": 1.02 * train, "measured_test": 1.02 * tested if test else None}
         rows.append(row)
     numbers = {"path": "made-up.h5", "rows": rows, "critical_scales": SCALES, "expected_networks": 50}
+    numbers |= {"networks": 60, "diverged": 0}
     return numbers | changes, means * spread
 
 
@@ -71,11 +73,15 @@ def test_points_lie_where_the_numbers_are() -> None:
 
 def test_what_the_legend_says() -> None:
     plain, losses = made_up()
-    assert sorted(labels(plain, losses)) == ["test error", "training error"]
+    always = ["critical scales, 95 %", "everything replaced", "nothing replaced"]
+    assert sorted(labels(plain, losses)) == [*always, "test error", "training error"]
     expected, losses = made_up(expected=True)
-    assert labels(expected, losses).count("expected given the features of 50 networks") == 1
+    words = ["test error, expected of 50 networks", "training error, expected of 50 networks"]
+    assert set(words) < set(labels(expected, losses))
+    assert labels(expected, losses).count("measured of these") == 1
+    assert "measured of these" not in labels(expected | {"networks": 50}, losses)
     alone, losses = made_up(expected=True, test=False)
-    assert sorted(labels(alone, losses)) == ["expected given the features of 50 networks", "training error"]
+    assert sorted(labels(alone, losses)) == sorted([*always, "measured of these", "training error", words[1]])
 
 
 def test_scales_of_the_training_error_without_test_points() -> None:

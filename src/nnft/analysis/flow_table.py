@@ -10,7 +10,7 @@ from nnft.analysis.flow_robust import RobustMeans, robust_means
 from nnft.analysis.flow_scales import critical_scales, scale_lines
 from nnft.analysis.flow_text import cells_text, cutoff_text, number_text, plain
 from nnft.analysis.renormalized_run import RenormalizedRun
-from nnft.errors import NumericalError
+from nnft.errors import NumericalError, UsageError
 
 
 def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
@@ -34,12 +34,15 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
         networks that are in no average.
     """
     rows = []
+    flags = _unreliable(flow)
     robust = [robust_means(flow.losses[:, :, column]) for column in (0, 1)]
     for position, cutoff in enumerate(flow.cutoffs):
         row: dict[str, Any] = {"cutoff": float(cutoff) if np.isfinite(cutoff) else "inf"}
         for name in flow.observables.names:
             found = flow.observables.result(name)
             row[name] = {"value": plain(found.mean[position]), "stderr": plain(found.stderr[position])}
+            if name in flags:
+                row[name]["unreliable"] = flags[name][position]
         row |= _robust(robust, position)
         row |= _cumulants(flow, position, point)
         rows.append(row)
@@ -64,6 +67,17 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
         "rows": rows,
         "critical_scales": critical_scales(flow),
     }
+
+
+def _unreliable(flow: RenormalizedRun) -> dict[str, list[bool]]:
+    """Whether the error of a loss can be trusted at every cutoff, as the jackknife sees it."""
+    found = {}
+    for name in ("train_error", "test_error"):
+        try:
+            found[name] = [bool(flag) for flag in flow.quantity(name).unreliable[:, 0]]
+        except (NumericalError, UsageError):
+            continue
+    return found
 
 
 def _robust(robust: list[RobustMeans | None], position: int) -> dict[str, Any]:
@@ -105,7 +119,11 @@ def _cumulants(flow: RenormalizedRun, position: int, point: int) -> dict[str, An
         except NumericalError:
             continue
         row = int(np.flatnonzero((estimate.indices == point).all(axis=1))[0])
-        found[name] = {"value": plain(estimate.value[row]), "stderr": plain(estimate.stderr[row])}
+        found[name] = {
+            "value": plain(estimate.value[row]),
+            "stderr": plain(estimate.stderr[row]),
+            "unreliable": bool(estimate.unreliable[row]),
+        }
     return found
 
 
@@ -125,12 +143,15 @@ def flow_text(numbers: dict[str, Any]) -> str:
     rows = numbers["rows"]
     body = cells_text(flow_cells(numbers))
     foot = ["", "value(error in the last digits)", averages_line(numbers)]
+    if any("!" in cell for line in flow_cells(numbers) for cell in line):
+        foot.append("!: error not to be trusted, a few networks make most of it")
     if numbers["diverged"]:
         foot.append(f"diverged in training: {numbers['diverged']} networks, which are in no average")
     if any("expected_train" in row for row in rows):
         count = numbers["expected_networks"]
         foot.append(
-            f"expected: exact given the features of {count} networks; pull: measured minus expected over them"
+            f"expected: exact given the features of the first {count} networks; pull: (measured - expected) "
+            "/ error of them; of skewed losses few networks come out low more often than high"
         )
     return "\n".join([*head, *body, *foot, *scale_lines(numbers["critical_scales"])])
 
@@ -151,9 +172,11 @@ def flow_cells(numbers: dict[str, Any]) -> list[list[str]]:
         "sloppy_share": "sloppy",
         "train_error": "train error",
         "test_error": "test error",
+        "measured_train": "train of them",
         "expected_train": "expected",
         "pull_train": "pull",
-        "expected_test": "expected test",
+        "measured_test": "test of them",
+        "expected_test": "expected",
         "pull_test": "pull",
         "median": "median",
         "trimmed_mean": "trimmed",
@@ -164,6 +187,8 @@ def flow_cells(numbers: dict[str, Any]) -> list[list[str]]:
     }
     rows = numbers["rows"]
     shown = [name for name in names if any(_text(name, row.get(name)) for row in rows)]
+    if numbers.get("expected_networks") == numbers["networks"] - numbers["diverged"]:  # they are all of them
+        shown = [name for name in shown if not name.startswith("measured")]
     table = [["cutoff", *(names[name] for name in shown)]]
     table += [[cutoff_text(row["cutoff"]), *(_text(name, row.get(name)) for name in shown)] for row in rows]
     return table

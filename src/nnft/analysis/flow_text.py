@@ -34,13 +34,14 @@ def cutoff_text(cutoff: float | str) -> str:
     return cutoff if isinstance(cutoff, str) else f"{cutoff:.4g}"
 
 
-def number_text(number: Mapping[str, float | None]) -> str:
+def number_text(number: Mapping[str, Any]) -> str:
     """Return ``value`` with ``stderr`` as it is printed; an error that is rounding counts as none."""
     value, error = number["value"], number["stderr"]
     nothing = float("nan")
     if value is not None and error is not None and error < ROUNDING * abs(value):
         error = 0.0
-    return number_with_error(nothing if value is None else value, nothing if error is None else error)
+    flag = bool(number.get("unreliable")) and error is not None
+    return number_with_error(nothing if value is None else value, nothing if error is None else error, flag)
 
 
 def cells_text(table: Sequence[Sequence[str]]) -> list[str]:

@@ -53,7 +53,7 @@ KEYS = (
 @click.option("--no-tangents", is_flag=True, help="Do not follow the tangent kernel.")
 @click.option("--point", type=int, default=0, help="Mesh point whose mean and cumulants are printed.")
 @click.option(
-    "--theory", type=click.IntRange(0), default=0, metavar="N",
+    "--theory", type=click.IntRange(1), metavar="N",
     help="Expected losses of the first N networks, exact.",
 )  # fmt: skip
 @click.option("--observable", metavar="NAME", help="Print one quantity, with correlations along the flow.")
@@ -87,6 +87,7 @@ def flow(run: str, cutoffs: str | None, output: str | None, **options: Any) -> N
     """
     quiet, as_json = (options.pop(name) for name in ("quiet", "as_json"))
     shown = {name: options.pop(name) for name in SHOWN}
+    shown["theory"] = shown["theory"] or 0
     shown["components"] = [_points("--component", text) for text in shown["components"]]
     if shown["coupling_points"] is not None:
         shown["coupling_points"] = _points("--coupling-points", shown["coupling_points"])

@@ -50,10 +50,11 @@ class Expectation:
 
     def rows(self) -> list[dict[str, float | None]]:
         """Return for every cutoff expected errors and pulls, ready for JSON; None where there is no error."""
-        mean, pulls = self.expected.mean(axis=0), self.pulls()
+        mean, pulls, same = self.expected.mean(axis=0), self.pulls(), self.measured.mean(axis=0)
         names = ("train", "test")
         return [
             {f"expected_{name}": _plain(mean[c, k]) for k, name in enumerate(names)}
+            | {f"measured_{name}": _plain(same[c, k]) for k, name in enumerate(names)}
             | {f"pull_{name}": _plain(pulls[c, k]) for k, name in enumerate(names)}
             for c in range(len(mean))
         ]

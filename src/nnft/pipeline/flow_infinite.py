@@ -137,7 +137,7 @@ def _check(spec: RunSpec) -> FlowResolution:
     if flow is None or training is None:
         reason = "no flow of trained networks"
     elif network.kind != "mlp" or not network.widths:
-        reason = "networks without hidden layers of an mlp"
+        reason = f"network.kind {network.kind}" if network.kind != "mlp" else "no hidden layer"
     elif training.ridge <= 0.0 or training.algorithm in ("gd", "sgd", "gradient-flow"):
         reason = f"algorithm {training.algorithm}, which samples no posterior"
     elif training.trainable != (network.layers,) or flow.layers != (network.layers,):
@@ -150,8 +150,8 @@ def _check(spec: RunSpec) -> FlowResolution:
         reason = "data of its own for each network"
     if reason or flow is None:
         raise UsageError(
-            f"no flow of infinite width: got {shorten(reason, 90)}; it is known for readouts that sample "
-            "their posterior"
+            f"no flow of infinite width: got {shorten(reason, 90)}; it is known for readouts of "
+            "an mlp that sample their posterior"
         )
     return flow
 

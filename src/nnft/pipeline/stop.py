@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SAME_SECONDS = 0.15
+"""Interrupts this close are one: a terminal, a shell and ``timeout`` may all pass it on."""
+
 TWICE_SECONDS = 2.0
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")
 COMMIT_SIGNALS = ("SIGUSR1",)
@@ -57,8 +60,9 @@ class StopFlag:
 def signals_to(flag: StopFlag) -> Iterator[None]:
     """Turn signals into requests: SIGINT, SIGTERM, SIGHUP, SIGXCPU stop, SIGUSR1 commits.
 
-    A second SIGINT within two seconds leaves at once; what was committed stays. A SIGHUP that is ignored
-    stays ignored, so that a run under ``nohup`` outlives its terminal.
+    A second SIGINT within two seconds leaves at once; what was committed stays. One that follows at once is
+    the same one, which came by two ways. A SIGHUP that is ignored stays ignored, so that a run under
+    ``nohup`` outlives its terminal.
 
     Parameters
     ----------
@@ -69,9 +73,9 @@ def signals_to(flag: StopFlag) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
         now = time.monotonic()
-        if number == signal.SIGINT and now - last[0] < TWICE_SECONDS:
+        if number == signal.SIGINT and SAME_SECONDS < now - last[0] < TWICE_SECONDS:
             os._exit(128 + number)
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and now - last[0] >= TWICE_SECONDS:
             last[0] = now
         flag.request(128 + number)
 

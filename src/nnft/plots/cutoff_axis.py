@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from nnft.plots.scales import Scale, choose_scale
 from nnft.plots.style import GREY
 
 if TYPE_CHECKING:
@@ -86,6 +87,19 @@ class CutoffAxis:
             axes.axvline(border, color=GREY, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
         if label:
             axes.set_xlabel("cutoff of the information")
+
+
+def scale_along(value: FloatArray, stderr: FloatArray) -> Scale:
+    """Return the scale of a quantity along a flow, any shape; of one sign all of its numbers count.
+
+    Errors along a flow are strongly correlated: how numbers of one sign fall over decades is seen although
+    the error of each of them is large.
+    """
+    values, errors = value.ravel(), np.where(np.isfinite(stderr), stderr, 0.0).ravel()
+    finite = values[np.isfinite(values)]
+    if (finite > 0.0).all() or (finite < 0.0).all():
+        errors = np.zeros_like(values)
+    return choose_scale(values, errors)
 
 
 def _nothing() -> Locator:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nnft.analysis.flow_couplings import FlowCouplings
-from nnft.plots.cutoff_axis import CutoffAxis, draw_along
-from nnft.plots.scales import apply_scale, choose_scale, limits
+from nnft.plots.cutoff_axis import CutoffAxis, draw_along, scale_along
+from nnft.plots.scales import apply_scale, limits
 from nnft.plots.style import COLOURS, GREY, MARKERS, WIDTH, label_text, zero_line
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def couplings_figure(couplings: FlowCouplings, source: str) -> Figure:
         slots = table.indices.shape[1]
         places = [table.place([point] * slots) for point in couplings.points.tolist()]
         value, error = table.value[:, places], table.stderr[:, places]
-        scale = choose_scale(value.ravel(), np.where(np.isfinite(error), error, 0.0).ravel())
+        scale = scale_along(value, error)
         apply_scale(panel.yaxis, scale)
         if scale.kind != "linear":
             panel.set_ylim(*limits(scale, value.ravel(), error.ravel()))

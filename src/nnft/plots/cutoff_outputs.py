@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from nnft.analysis.flow_quantity import FlowQuantity
 from nnft.errors import UsageError
-from nnft.plots.cutoff_axis import CutoffAxis, draw_along
-from nnft.plots.scales import apply_scale, choose_scale, limits
+from nnft.plots.cutoff_axis import CutoffAxis, draw_along, scale_along
+from nnft.plots.scales import apply_scale, limits
 from nnft.plots.style import (
     BLACK,
     BLUE,
@@ -89,7 +89,7 @@ def _scaled(panel: Axes, quantity: FlowQuantity, kind: str) -> None:
     if kind == "linear" or not np.isfinite(value).any():
         zero_line(panel)
         return
-    scale = choose_scale(value, np.where(np.isfinite(error), error, 0.0))
+    scale = scale_along(value, error)
     apply_scale(panel.yaxis, scale)
     if scale.kind != "linear":
         panel.set_ylim(*limits(scale, value, error))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 SETS = (("train", "training error", BLUE, "o"), ("test", "test error", ORANGE, "s"))
+EXPECTED = {"train": "-", "test": (0, (4, 1.5))}
+ENDS = {":": "nothing replaced", "--": "everything replaced"}
 BAND = (0.16, 0.84)
 
 
@@ -69,7 +71,10 @@ def cutoffs_figure(numbers: Mapping[str, Any], losses: FloatArray) -> Figure:
         _draw_ends(upper, rows, key, colour)
         expected = [rows[k].get(f"expected_{key}") for k in inner]
         if all(value is not None for value in expected):
-            upper.plot(cutoffs, expected, color=BLACK, linewidth=0.9, label=_expected_label(numbers, key))
+            line = EXPECTED[key]
+            text = f"{label}, expected of {numbers['expected_networks']} networks"
+            upper.plot(cutoffs, expected, color=BLACK, linewidth=0.9, linestyle=line, label=text)
+            _draw_same(upper, cutoffs, [rows[k] for k in inner], numbers, key)
     _draw_scales(upper, numbers)
     upper.set_yscale("log", nonpositive="clip")
     logarithmic_ticks(upper.yaxis)
@@ -108,7 +113,8 @@ def _draw_ends(axes: Axes, rows: list[dict[str, Any]], key: str, colour: str) ->
     for row, style in ((rows[0], ":"), (rows[-1], "--")):
         value = row[f"{key}_error"]["value"]
         if value is not None and row["cutoff"] in (0.0, "inf"):
-            axes.axhline(value, color=colour, linestyle=style, linewidth=0.8)
+            label = ENDS[style] if key == "train" else None
+            axes.axhline(value, color=colour, linestyle=style, linewidth=0.8, label=label)
 
 
 def _draw_scales(axes: Axes, numbers: Mapping[str, Any]) -> None:
@@ -117,7 +123,8 @@ def _draw_scales(axes: Axes, numbers: Mapping[str, Any]) -> None:
     chosen = [scale for scale in known if scale["of"] == "test_error"] or known
     for scale in chosen:
         if scale["low"] is not None and scale["high"] is not None and scale["low"] > 0.0:
-            axes.axvspan(scale["low"], scale["high"], color=GREY, alpha=0.2, linewidth=0.0)
+            label = "critical scales, 95 %" if scale is chosen[0] else None
+            axes.axvspan(scale["low"], scale["high"], color=GREY, alpha=0.2, linewidth=0.0, label=label)
         axes.axvline(scale["value"], color=GREY, linewidth=0.9)
         axes.annotate(
             f"{scale['delta']:.0%}", (scale["value"], 0.02), xycoords=("data", "axes fraction"),
@@ -125,8 +132,14 @@ def _draw_scales(axes: Axes, numbers: Mapping[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _expected_label(numbers: Mapping[str, Any], key: str) -> str | None:
-    """One entry of the legend for both lines."""
-    if key == "test" and numbers["rows"][1].get("expected_train") is not None:
-        return None
-    return f"expected given the features of {numbers['expected_networks']} networks"
+def _draw_same(
+    axes: Axes, cutoffs: FloatArray, rows: list[dict[str, Any]], numbers: Mapping[str, Any], key: str
+) -> None:
+    """Draw the measured errors of the networks whose expected ones are drawn, where they are not all."""
+    if numbers["expected_networks"] == numbers["networks"] - numbers["diverged"]:
+        return
+    measured = [row[f"measured_{key}"] for row in rows]
+    axes.plot(
+        cutoffs, measured, color=BLACK, linestyle="", marker="x", markersize=4.0,
+        label="measured of these" if key == "train" else None,
+    )  # fmt: skip
