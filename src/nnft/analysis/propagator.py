@@ -244,7 +244,7 @@ def _part_lines(part: dict[str, Any], trained: bool) -> list[str]:
     if "chi_square" in part and not trained:
         lines.append(
             f"chi-square against the exact propagator {part['chi_square']:.1f} for {part['components']}, "
-            f"p = {part['p_value']:.2g}"
+            f"p = {part['p_value']:.2g}; with the correlations of the errors"
         )
     fit = part["fit"]
     if fit is None:

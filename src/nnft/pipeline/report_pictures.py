@@ -105,8 +105,8 @@ def _trained(run: Run) -> list[Drawing]:
         Drawing(
             "theory", "predictor", "Predictor and theory",
             "Mean output at the input points with a band of one standard deviation, beside the mean and "
-            "the band of the first theory; below, the pulls of mean and variance. The numbers are in the "
-            "table.",
+            "the band of the closest theory, if there is one, and below the pulls of mean and variance. The "
+            "numbers are in the table.",
             lambda: predictor_figure(trained_predictor(run), run.path.name),
         ),
         Drawing(

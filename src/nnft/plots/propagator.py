@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnft.errors import UsageError
+from nnft.estimators.notation import number_with_error
 from nnft.plots.files import check_picture, save_picture
 from nnft.plots.style import BLACK, BLUE, GREY, ORANGE, WIDTH, house_style, label_text
 from nnft.theory.cos_network import free_momentum_propagator, free_propagator
@@ -78,11 +79,17 @@ def _draw_momentum(axes: Axes, record: Mapping[str, Any]) -> None:
     if part["fit"] is not None:
         fit = part["fit"]
         fitted = fit["normalisation"] / (places**2 + fit["mass"] ** 2)
-        label = f"fit: m = {fit['mass']:.3g}, Z = {fit['normalisation']:.3g}"
+        label = _fit_label(fit)
         axes.plot(places, fitted, color=ORANGE, linestyle="--", linewidth=0.9, label=label)
     axes.set_ylabel(r"$G(p)$")
     axes.set_ylim(bottom=0.0)
     axes.legend(loc="upper right")
+
+
+def _fit_label(fit: Mapping[str, Any]) -> str:
+    pairs = (("m", "mass"), ("Z", "normalisation"))
+    shown = [f"{letter} = {number_with_error(fit[key], fit[f'{key}_stderr'])}" for letter, key in pairs]
+    return f"fit: {', '.join(shown)}"
 
 
 def _draw_position(axes: Axes, record: Mapping[str, Any]) -> None:
@@ -93,11 +100,11 @@ def _draw_position(axes: Axes, record: Mapping[str, Any]) -> None:
     numbers = int(record["dimension"]), float(record["mass"]), float(record["cutoff"])
     curve = record["prefactor"] * free_propagator(places, *numbers)
     axes.plot(places, curve, color=BLACK, linewidth=0.9, label=_exact_label(record))
-    axes.errorbar(distance, value, error, color=BLUE, fmt="o", label="two-point function")
+    axes.errorbar(distance, value, error, color=BLUE, fmt="o", label="two-point function, errors correlated")
     if part["fit"] is not None:
         fit = part["fit"]
         fitted = fit["normalisation"] * free_propagator(places, numbers[0], fit["mass"], numbers[2])
-        label = f"fit: m = {fit['mass']:.3g}, Z = {fit['normalisation']:.3g}"
+        label = _fit_label(fit)
         axes.plot(places, fitted, color=ORANGE, linestyle="--", linewidth=0.9, label=label)
     axes.axhline(0.0, color=GREY, linewidth=0.6)
     axes.set_ylabel(r"$G(x - y)$")

@@ -59,12 +59,20 @@ def plan_rows(
             f"{bytes_text(plan.memory_bytes)}, {bytes_text(plan.thread_bytes)} more for every further thread",
         ),
         ("accumulators", bytes_text(plan.accumulator_bytes)),
-        ("result file", bytes_text(plan.snapshot_bytes)),
+        ("result file", _file_size(plan)),
         ("fields", f"{bytes_text(plan.fields_bytes)} for {plan.fields_networks:,} networks"),
         ("time", f"about {time_text(plan.seconds)} on one core"),
         ("digest", spec.digest()),
         *(("note", note) for note in plan.notes),
     ]
+
+
+def _file_size(plan: RunPlan) -> str:
+    """What the file takes when it is done, and in between."""
+    size = bytes_text(plan.snapshot_bytes)
+    if plan.training is None or not plan.wave_bytes:
+        return size
+    return f"{size}; up to {bytes_text(plan.wave_bytes)} more while networks are trained"
 
 
 def _network_rows(spec: RunSpec, plan: RunPlan) -> list[tuple[str, str]]:
