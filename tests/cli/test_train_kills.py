@@ -128,20 +128,20 @@ def kill_and_compare(nnft: Nnft, name: str, kills: int) -> None:
 
 
 @pytest.mark.first(1)
-@pytest.mark.parametrize("name", some("gd", "hmc"))
+@pytest.mark.parametrize("name", ["gd", "hmc", "gradient-flow", "exact"])
 def test_killed_trainings_end_with_the_same_bytes(nnft: Nnft, name: str) -> None:
     kill_and_compare(nnft, name, kills=2)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["sgd", "underdamped"])
+@pytest.mark.parametrize("name", ["underdamped"])
 def test_20_kills(nnft: Nnft, name: str) -> None:
     kill_and_compare(nnft, name, kills=20)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", some("underdamped"))
+@pytest.mark.parametrize("name", ["sgd", "mala", "langevin"])
 def test_time_budget_and_resume(nnft: Nnft, name: str) -> None:
     write_card(nnft, name)
     run, places, budget = nnft.folder / "run.h5", [NOWHERE], 0.0

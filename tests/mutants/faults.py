@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from data_faults import DATA_FAULTS
+from direction_faults import DIRECTION_FAULTS
 from fault import Fault
 from field_theory_faults import FIELD_THEORY_FAULTS
 from flow_faults import FLOW_FAULTS
@@ -273,6 +274,7 @@ FAULTS = [
     *FLOW_FAULTS,
     *DATA_FAULTS,
     *GIVEN_FAULTS,
+    *DIRECTION_FAULTS,
     # ---- loops over networks: last, because a change compiles them anew ----
     Fault(
         "block added to the wrong bin",
