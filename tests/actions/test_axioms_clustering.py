@@ -20,6 +20,7 @@ def checks(points: Array, *arguments: object, **options: object) -> dict[str, Ax
     return {check.name: check for check in cluster_checks(ensemble_of(points, run), (2, 4), TOLERANCE)}
 
 
+@pytest.mark.long
 def test_cos_network_clusters_at_order_two_only() -> None:
     """kappa_4(x, x, y, y) -> sigma_a^4 / (2 N), 4/3 of its value at coincident points."""
     points = line(9, 4.0)

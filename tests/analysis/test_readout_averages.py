@@ -36,6 +36,7 @@ def posterior(folder: Path, estimator: str, training: dict[str, Any], bias: floa
     return train(RunSpec.from_dict(card), folder / f"{estimator}.h5", threads=1)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("training", "bias"),
     [

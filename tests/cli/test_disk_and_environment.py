@@ -29,6 +29,7 @@ def limited(kind: int, size: int) -> dict[str, object]:
     return {"preexec_fn": lambda: resource.setrlimit(kind, (size, size))}
 
 
+@pytest.mark.long
 def test_disk_full_at_any_size(nnft: Nnft) -> None:
     nnft.card(**FIELDS_CARD)
     assert nnft("sample", "card.toml", "-o", "whole.h5", "--quiet").code == 0

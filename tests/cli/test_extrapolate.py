@@ -46,6 +46,7 @@ def run(family: Path, kernel_cache: Path) -> Nnft:
     return Nnft(family, kernel_cache)
 
 
+@pytest.mark.long
 def test_text_and_json_say_the_same(run: Nnft) -> None:
     text = run("extrapolate", "width", "--observable", "g4")
     assert (text.code, text.err) == (0, "")

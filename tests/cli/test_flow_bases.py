@@ -41,6 +41,7 @@ def finished(nnft: Nnft, folder: Path) -> Nnft:
     return nnft
 
 
+@pytest.mark.long
 def test_conditional_flow_of_a_posterior(finished: Nnft) -> None:
     """Expected losses do not flow; infinity is the posterior itself; a card gives the same bytes."""
     words = ("--basis", "eigenbasis", "--fill", "conditional", *WORDS)

@@ -28,6 +28,7 @@ def run(tmp_path: Path) -> Nnft:
     return command
 
 
+@pytest.mark.long
 def test_text_and_json_say_what_python_says(run: Nnft) -> None:
     words = ("--points", "30,300", "--ridge", "0.05", "--noise", "0.1", "--flow")
     result = ridge_curve(table_source(run.folder / "levels.csv"), [30.0, 300.0], 0.05, 0.1)
@@ -130,6 +131,7 @@ def test_damaged_tables_end_with_3(text: str, said: str, run: Nnft) -> None:
     refused(run("ridge", "wrong.csv"), 3, said)
 
 
+@pytest.mark.long
 def test_other_files_end_with_3(run: Nnft) -> None:
     refused(run("ridge", "missing.npy"), 3, "no such data file")
     np.save(run.folder / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)

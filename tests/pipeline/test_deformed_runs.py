@@ -63,6 +63,7 @@ def test_threads_do_not_change_the_bits(whole: nnft.Run, tmp_path: Path) -> None
     assert numbers(other)["digest"] != numbers(whole)["digest"]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("looks", [1, 3, 5])
 def test_stopped_anywhere_and_resumed(whole: nnft.Run, tmp_path: Path, looks: int) -> None:
     path, stops = tmp_path / "run.h5", 0

@@ -187,6 +187,7 @@ def test_one_bin_is_followed_again(whole: Whole, name: str) -> None:
     assert "bit for bit the same" in said
 
 
+@pytest.mark.long
 def test_a_wrong_number_with_a_right_checksum_is_found(whole: Whole, tmp_path: Path) -> None:
     """One unit in the last place of a sum of every kind, or of a loss, in the bin that is trained again."""
     stored, path = whole("readout").stored, tmp_path / "run.h5"

@@ -243,6 +243,7 @@ class StopAfter(nnft.StopFlag):
         return self.looks < 0 or super().stopping
 
 
+@pytest.mark.long
 def test_threads_stops_and_growth_do_not_change_a_bit(tmp_path: Path) -> None:
     law = {name: array[0] for name, array in samples().items() if name not in ("W3", "b3")}
     law |= {"mean": np.arange(8.0), "covariance": np.eye(8) + 0.5}

@@ -62,6 +62,7 @@ def test_a_second_run_in_the_process_gives_the_same_bits(whole: nnft.Run, tmp_pa
     assert numbers(other)["digest"] != numbers(whole)["digest"]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("looks", [1, 2, 4, 6])
 def test_stopped_anywhere_and_resumed(whole: nnft.Run, tmp_path: Path, looks: int) -> None:
     path, stops, done = tmp_path / "run.h5", 0, 0

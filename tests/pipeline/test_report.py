@@ -87,6 +87,7 @@ def test_page_is_closed_and_refers_to_nothing_outside(kind: str, page: Any, page
     assert policy.startswith("default-src 'none'")
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_have_sizes_names_and_identifiers_of_their_own(kind: str, page: Any, page_path: Any) -> None:
     found, text = page(kind), page_path(kind).read_text(encoding="utf-8")

@@ -214,6 +214,7 @@ def test_one_bin_is_trained_again(whole: Whole, name: str) -> None:
     assert ("traces" in said) == (name in ("langevin", "mala", "underdamped", "hmc"))
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("name", ["langevin", "exact"])
 def test_a_wrong_number_with_a_right_checksum_is_found(whole: Whole, tmp_path: Path, name: str) -> None:
     """One unit in the last place of a sum of the bin that is trained again, a table of every kind, or of the

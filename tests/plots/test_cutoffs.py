@@ -112,6 +112,7 @@ def test_nothing_to_draw() -> None:
         draw_cutoffs(numbers, losses, "x.gif")
 
 
+@pytest.mark.long
 def test_files(tmp_path: Path) -> None:
     """The same numbers give the same bytes; a vector picture is well formed; a bitmap is not empty."""
     numbers, losses = made_up(expected=True)

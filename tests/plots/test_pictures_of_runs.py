@@ -171,6 +171,7 @@ def test_runs_of_random_networks_and_missing_files_are_refused(
         picture_of_file(tmp_path / "none.h5", "loss", output=tmp_path / "a.svg")
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("what", PICTURES)
 def test_command_draws_into_the_folder_and_says_where(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

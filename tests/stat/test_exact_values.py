@@ -292,7 +292,7 @@ def pulls() -> dict[str, float]:
     return {}
 
 
-@pytest.mark.first(80)
+@pytest.mark.first(50)
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[case.name for case in CASES])
 def test_exact_value(index: int, pulls: dict[str, float]) -> None:
     case = CASES[index]

@@ -49,6 +49,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("standard", [False, True])
 @pytest.mark.parametrize("algorithm", SCHEDULES)
 def test_virial_of_every_layer_and_configurational_temperature(algorithm: str, standard: bool) -> None:
@@ -199,6 +200,7 @@ def test_scalar_product_network() -> None:
     agree(found, expected, [0.02, 0.006, 0.1, 0.3, 0.25, 0.35])
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("algorithm", ["hmc", "mala", "underdamped"])
 def test_nonlinear_network_by_quadrature(algorithm: str) -> None:
     """f = a tanh(w x): moments of the exact posterior from sums over a fine grid of both weights."""

@@ -144,6 +144,7 @@ def test_variance_of_langevin_dynamics_is_that_of_its_step(name: str) -> None:
     assert abs(pulls(found[:, 1:2], exact["exact_var"])[0]) > LIMIT
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     "name", ["hmc-harmonic-k1.0-h0.5-L10", "hmc-harmonic-k2.0-h0.8-L7", "hmc-harmonic-k1.0-h1.5-L3",
              "mala-harmonic-eta0.1", "mala-harmonic-eta0.5", "mala-harmonic-eta1.0"],
@@ -265,6 +266,7 @@ def test_langevin_dynamics_of_given_features() -> None:
     assert abs(wrong).max() > LIMIT
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("algorithm", SAMPLERS)
 def test_posterior_of_readouts(algorithm: str) -> None:
     """Outputs of networks with hidden layers of their own, against the law of each network.

@@ -161,6 +161,7 @@ def test_one_of_many_writers_wins(analysis_path: Path, make_analysis: Make) -> N
     assert names(analysis_path.parent) == ["action.h5"]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_disk_full_at_many_writes(
     analysis_path: Path, make_analysis: Make, monkeypatch: pytest.MonkeyPatch, number: int

@@ -59,6 +59,7 @@ def drawn_products(network: CosNetwork, points: Array, count: int, rng: np.rando
     return total
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize("amplitudes", AMPLITUDES)
 @pytest.mark.parametrize("name", MOMENTA)
 def test_drawn_networks(name: str, amplitudes: str) -> None:

@@ -41,7 +41,7 @@ def flow_numbers(flow: RenormalizedRun, point: int = 0) -> dict[str, Any]:
         for name in flow.observables.names:
             found = flow.observables.result(name)
             row[name] = {"value": plain(found.mean[position]), "stderr": plain(found.stderr[position])}
-            if name in flags:
+            if name in flags and row[name]["stderr"] is not None:
                 row[name]["unreliable"] = flags[name][position]
         row |= _robust(robust, position)
         row |= _cumulants(flow, position, point)
