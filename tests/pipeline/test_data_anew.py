@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from stops import StopAfter
 from training_cards import TEACHER, TRAININGS, training_text, write_changed
 
 import nnft
@@ -133,20 +134,6 @@ def test_the_limit_of_the_step_is_that_of_the_first_networks_on_their_data() -> 
 def numbers(run: nnft.Run) -> dict[str, bytes]:
     paths = [path for path in run.stored.forms if path.startswith(("/accumulators", "/training"))]
     return {path: run.stored.read(path).tobytes() for path in paths} | {"fields": run.fields().tobytes()}
-
-
-class StopAfter(nnft.StopFlag):
-    """Asks for a stop when it was looked at a number of times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the number is used up."""
-        self.looks -= 1
-        return self.looks < 0 or super().stopping
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stops import StopAfter
 
 import nnft
 from nnft.analysis.summary import summary, table_text
@@ -29,20 +30,6 @@ def spec(networks: int = 1000, deformation: dict[str, Any] | None = None, **ense
             "deformation": deformation or DEFORMATION,
         }
     )
-
-
-class StopAfter(nnft.StopFlag):
-    """Asks for a stop when it was looked at a number of times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the number is used up."""
-        self.looks -= 1
-        return self.looks < 0 or super().stopping
 
 
 def numbers(run: nnft.Run) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from stops import StopAfter
 from threadpoolctl import threadpool_limits
 from training_cards import TRAININGS, training_text, write_changed
 
@@ -93,20 +94,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
         return runs[name]
 
     return run_of
-
-
-class StopAfter(nnft.StopFlag):
-    """Asks for a stop when it was looked at a number of times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the number is used up."""
-        self.looks -= 1
-        return self.looks < 0 or super().stopping
 
 
 @pytest.mark.first(2)

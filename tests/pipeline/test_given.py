@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import stats
+from stops import StopAfter
 
 import nnft
 from nnft.analysis.comparison import compare
@@ -227,20 +228,6 @@ def test_flow_begins_with_the_given_networks_and_ends_with_the_prior(tmp_path: P
         pair = flow[:, -1, point], fresh.fields()[:, 0, point]
         assert stats.ks_2samp(*pair).pvalue > 1e-4
         assert stats.ks_2samp(flow[:, 0, point], pair[1]).pvalue < 1e-4  # the test can tell them apart
-
-
-class StopAfter(nnft.StopFlag):
-    """Asks for a stop when it was looked at a number of times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the number is used up."""
-        self.looks -= 1
-        return self.looks < 0 or super().stopping
 
 
 @pytest.mark.long

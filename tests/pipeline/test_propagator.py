@@ -113,7 +113,6 @@ def test_refusals_and_picture(tmp_path: Path) -> None:
             propagator_of_file(path, **options)
     with pytest.raises(NumericalError, match="fewer shells"):
         propagator_of_file(path, networks=10, shells=12)
-    pytest.importorskip("matplotlib")
     propagator_of_file(path, networks=200, plot=tmp_path / "picture.svg")
     text = (tmp_path / "picture.svg").read_text(encoding="utf-8")
     assert text.count("<path") > 50

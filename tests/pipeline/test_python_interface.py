@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stops import StopAfter
 
 import nnft
 from nnft.errors import CardError, DataFileError, StoppedEarly, UsageError
@@ -26,20 +27,6 @@ def spec(networks: int = 1000, **ensemble: Any) -> RunSpec:
             "store": {"fields": 300},
         }
     )
-
-
-class StopAfter(nnft.StopFlag):
-    """Asks for a stop when it was looked at a number of times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the number is used up."""
-        self.looks -= 1
-        return self.looks < 0 or super().stopping
 
 
 def numbers(run: nnft.Run) -> dict[str, bytes]:

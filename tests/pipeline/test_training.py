@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stops import StopAfter
 from training_cards import TRAININGS, training_spec, write_changed
 
 import nnft
@@ -31,20 +32,6 @@ QUICK = ("gd", "sgd-readout", "langevin", "hmc", "exact")
 EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in TRAININGS]
 NUMBERS = ("/accumulators", "/training", "/estimates", "/theory", "/mesh")
 Whole = Callable[[str], nnft.Run]
-
-
-class StopAfter(nnft.StopFlag):
-    """Asks for a stop when it was looked at a number of times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the number is used up."""
-        self.looks -= 1
-        return self.looks < 0 or super().stopping
 
 
 def numbers(run: nnft.Run) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -39,14 +40,14 @@ class CosineNetwork(Table):
     width: Width = Field(description=_WIDTH)
 
     @property
+    @abstractmethod
     def law(self) -> str:
         """Law of the momenta: ``"ball"`` or ``"normal"``."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def momentum_scale(self) -> tuple[float, float]:
         """Radius of the ball and mass; or the variance of the momenta and 0."""
-        raise NotImplementedError
 
     def factor(self, dimension: int) -> float:
         """Number F in front of the sum, for inputs of a dimension."""
@@ -54,14 +55,14 @@ class CosineNetwork(Table):
         return 1.0
 
     @property
+    @abstractmethod
     def amplitude_law(self) -> str:
         """``"gaussian"`` or ``"fixed"``."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def readout_variance(self) -> float:
         """sigma_a^2."""
-        raise NotImplementedError
 
     @property
     def widths(self) -> tuple[int, ...]:

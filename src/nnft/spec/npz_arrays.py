@@ -19,6 +19,7 @@ LARGEST_ENTRY_HEADER = 2**16
 
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, NotImplementedError)
+"""What zipfile raises for archives that are damaged, or of kinds that it cannot read (the last one)."""
 
 
 def parse_npz(data: bytes, name: str, most: int) -> dict[str, NDArray[np.generic]]:
