@@ -31,8 +31,20 @@ def outputs_one_by_one(networks: int = 64, **flow: int) -> np.ndarray:
     return followed.run(ensemble.weights(wave), 0).outputs
 
 
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def agree(found: np.ndarray, expected: np.ndarray, bound: float) -> bool:
+    """Whether covariances differ by less than a share of their standard deviations."""
+    size = np.sqrt(np.diagonal(expected))
+    return bool((abs(found - expected) <= bound * np.outer(size, size)).all())
+
+
 def test_covariance_along_the_flow_is_that_of_the_networks() -> None:
-    """The jackknife of a mean over bins: the covariance of the means of bins, over their number."""
+    """The jackknife of a mean over bins: the covariance of the means of bins, over their number.
+
+    Sums of 64 numbers are rounded 64 times; a pseudo-value is the difference of sums 32 times as large.
+    """
     flow = flow_of()
     losses = flow.kept_losses[:, :, 1]
     block = int(flow.run.plan["block_size"])
@@ -41,9 +53,10 @@ def test_covariance_along_the_flow_is_that_of_the_networks() -> None:
     means = np.stack([losses[bins == k].mean(axis=0) for k in range(32)])
     expected = np.cov(means.T) / 32
     found = flow.quantity("test_error")
-    assert found.covariance() == pytest.approx(expected, rel=1e-9)
-    assert flow.covariance("test_error") == pytest.approx(expected, rel=1e-9)
-    assert found.stderr[:, 0] == pytest.approx(np.sqrt(np.diagonal(expected)), rel=1e-9)
+    bound = 2.0 * 32 * 64 * EPSILON * (means.mean(axis=0) / means.std(axis=0, ddof=1)).max()
+    assert agree(found.covariance(), expected, bound)
+    assert agree(flow.covariance("test_error"), expected, bound)
+    assert found.stderr[:, 0] == pytest.approx(np.sqrt(np.diagonal(expected)), rel=bound)
     correlation = found.correlation()
     assert np.diagonal(correlation) == pytest.approx(1.0)
     assert correlation[3, 4] > 0.7  # most parameters are the same: what tells the flow from its rows
@@ -62,9 +75,10 @@ def test_covariance_of_cumulants_is_that_of_the_jackknife_by_hand() -> None:
     unbiased = whole - 31 / 32 * (without - whole).sum(axis=0)
     quantity = flow.quantity("connected_2", [[1, 0]])
     assert quantity.indices.tolist() == [[0, 1]]
-    assert quantity.value[:, 0] == pytest.approx(unbiased, rel=1e-8)
-    pseudo = 32 * whole - 31 * without
-    assert quantity.covariance() == pytest.approx(np.cov(pseudo.T) / 32, rel=1e-6)
+    pseudo, rounded = 32 * whole - 31 * without, 2.0 * 63 * 64 * EPSILON * abs(first * second).mean(axis=0)
+    assert (abs(quantity.value[:, 0] - unbiased) <= rounded).all()  # sums of 64 products, times 32 and 31
+    bound = 2.0 * float((rounded / pseudo.std(axis=0, ddof=1)).max())
+    assert agree(quantity.covariance(), np.cov(pseudo.T) / 32, bound)
 
 
 def test_order_six_of_a_flow() -> None:
@@ -92,7 +106,9 @@ def test_within_and_between_are_the_whole_and_those_of_the_networks() -> None:
     for k, (a, b) in enumerate(whole.indices):
         apart = (outputs - means[:, None])[..., a] * (outputs - means[:, None])[..., b]
         inside = (apart.sum(axis=1) / 2).mean(axis=0)
-        assert within.value[:, k] == pytest.approx(inside, rel=1e-9, abs=1e-15)
+        size = (abs(apart).sum(axis=1) / 2).mean(axis=0)  # equal refills leave the square of a rounded zero
+        rounded = 4.0 * 64 * EPSILON * size + (4.0 * EPSILON * abs(outputs).max()) ** 2
+        assert (abs(within.value[:, k] - inside) <= rounded).all()
         outside = [np.cov(means[:, c, a], means[:, c, b])[0, 1] - inside[c] / 3 for c in range(5)]
         assert between.value[:, k] == pytest.approx(np.array(outside), abs=0.02 * abs(whole.value[-1]).max())
     assert abs(within.value[0]).max() == 0.0
@@ -117,7 +133,7 @@ def test_kurtosis_is_that_of_the_estimator() -> None:
     for c in range(5):
         wanted = flow.at(c).excess_kurtosis()
         assert found.value[c].tolist() == wanted.value.tolist()
-        assert found.stderr[c] == pytest.approx(wanted.stderr, rel=1e-9)
+        assert found.stderr[c].tolist() == wanted.stderr.tolist()
 
 
 def test_all_quantities_and_their_text() -> None:

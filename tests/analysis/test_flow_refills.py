@@ -63,5 +63,7 @@ def test_kept_outputs_are_those_of_the_sums() -> None:
     """All networks are kept here: their mean at every cutoff is that of the sums."""
     flow = flow_of()
     assert flow.kept_outputs.shape == (64, 5, 3)
-    assert flow.kept_outputs.mean(axis=0) == pytest.approx(flow.quantity("mean").value, rel=1e-9, abs=1e-12)
+    kept = flow.kept_outputs
+    rounded = 2.0 * len(kept) * np.finfo(np.float64).eps * abs(kept).mean(axis=0)  # of so many sums
+    assert (abs(kept.mean(axis=0) - flow.quantity("mean").value) <= rounded).all()
     assert flow.diverged == 0

@@ -52,7 +52,8 @@ def test_rows_are_the_estimates_at_every_cutoff(flow: RenormalizedRun) -> None:
         for column, name in enumerate(("train", "test")):
             values = losses[:, position, column]
             assert row[f"{name}_error"]["value"] == pytest.approx(values.mean(), rel=1e-12)
-            assert row[f"{name}_error"]["stderr"] == pytest.approx(values.std(ddof=1) / 40**0.5, rel=1e-9)
+            lost = 2.0 * 40**2 * np.finfo(np.float64).eps * values.mean() / values.std()  # of large sums
+            assert row[f"{name}_error"]["stderr"] == pytest.approx(values.std(ddof=1) / 40**0.5, rel=lost)
             assert row[f"{name}_median"] == np.median(values)
         assert row["extreme"] == (losses[:, position, 1] > EXTREME * np.median(losses[:, position, 1])).sum()
         estimator = flow.at(position)
