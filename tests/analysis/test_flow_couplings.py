@@ -78,6 +78,22 @@ def test_covariance_of_couplings_is_that_of_their_replicates() -> None:
     assert one == pytest.approx(-four / two**2, rel=16.0 * EPSILON)  # four powers of one number, and back
 
 
+def test_what_cannot_be_trusted_is_said() -> None:
+    record = couplings_record(flow_of().couplings([0]))
+    flags = flow_of().couplings([0]).table("quartic").unreliable[:, 0].tolist()
+    assert [row[0] for row in record["tables"]["quartic"]["unreliable"]] == flags
+    for table in record["tables"].values():
+        table["unreliable"] = [[False] * len(row) for row in table["unreliable"]]
+    record["tables"]["reduced_quartic"]["value"] = [[-0.5], [0.9], [-1.5], [None], [0.1]]
+    text = couplings_text(record)
+    assert "!" not in text.split("A(a)")[0]
+    assert "lambda G^2 is larger than 1 at 0.3: far from Gaussian" in text
+    record["tables"]["quartic"]["unreliable"][1][0] = True
+    assert couplings_text(record).splitlines()[4].split()[2].endswith(")!")
+    record["tables"]["reduced_quartic"]["value"] = [[0.5]] * 5
+    assert "far from Gaussian" not in couplings_text(record)
+
+
 def test_singular_covariance_is_said_and_not_a_crash() -> None:
     """With all parameters zero nothing fluctuates; with a bias left only, all points do so together."""
     flow = flow_of(fill="zero")

@@ -19,6 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 MOST_COMPONENTS = 1000
 """Components of a quantity up to which all are listed unasked; of more, those at coincident points."""
 
+LARGE = 1.0
+"""Size of lambda G^2, a number of order 1/width for wide networks, from which on no series in it helps."""
+
 CONVENTION = (
     "S = 1/2 A_ab psi_a psi_b + 1/4! lambda_abcd psi^4 of psi = f - <f> at leading order, density exp(-S); "
     "heavy tails have lambda < 0; odd couplings are left out"
@@ -136,7 +139,7 @@ def couplings_record(couplings: FlowCouplings) -> dict[str, Any]:
     """
     tables, covariances = {}, {}
     for name, table in couplings.tables.items():
-        tables[name] = _numbers(table)
+        tables[name] = _numbers(table) | {"unreliable": table.unreliable.tolist()}
         covariances[name] = {
             str(point): plain_list(table.covariance(table.place([point] * table.indices.shape[1])))
             for point in couplings.points.tolist()
@@ -165,7 +168,7 @@ def couplings_cells(record: dict[str, Any]) -> list[list[str]]:
     for c, cutoff in enumerate(record["cutoffs"]):
         row = [cutoff_text(cutoff)]
         for table, place in columns:
-            row.append(number_text({key: table[key][c][place] for key in ("value", "stderr")}))
+            row.append(number_text({key: table[key][c][place] for key in ("value", "stderr", "unreliable")}))
         cells.append(row)
     return cells
 
@@ -176,8 +179,28 @@ def couplings_lines(record: dict[str, Any]) -> list[str]:
     return [
         "A(a), lambda(a): A_aa and lambda_aaaa; lambda G^2: lambda_aaaa times the squared variance at a",
         record["convention"],
+        *_warnings(record, cutoffs),
         *_remarks(record["reasons"], cutoffs)[1:],
     ]
+
+
+def _warnings(record: dict[str, Any], cutoffs: list[str]) -> list[str]:
+    """Say where errors cannot be trusted, and where the leading order says little."""
+    lines = []
+    if any("!" in cell for row in couplings_cells(record) for cell in row):
+        lines.append("!: error not to be trusted, a few networks make most of it")
+    rows = record["tables"]["reduced_quartic"]["value"]
+    large = [
+        cutoff
+        for cutoff, row in zip(cutoffs, rows, strict=True)
+        if any(value is not None and abs(value) > LARGE for value in row)
+    ]
+    if large:
+        where = large[0] if len(large) == 1 else f"{len(large)} of {len(cutoffs)} cutoffs from {large[0]} on"
+        lines.append(
+            f"lambda G^2 is larger than {LARGE:g} at {where}: far from Gaussian, leading order says little"
+        )
+    return lines
 
 
 def couplings_text(record: dict[str, Any]) -> str:
