@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+import nnft
 
 SLOW_FOR_HELP = {"numba", "llvmlite", "h5py", "scipy", "pydantic", "xarray", "matplotlib"}
 SLOW_FOR_READING = {"numba", "llvmlite", "scipy", "pydantic", "click", "xarray", "matplotlib", "tqdm"}
@@ -58,6 +61,10 @@ def test_help_imports_nothing_slow(tmp_path: Path) -> None:
 
 def test_plain_import_is_light(tmp_path: Path) -> None:
     assert packages_after("import nnft\n", tmp_path) & (SLOW_FOR_HELP | {"click"}) == set()
+
+
+def test_the_version_is_the_one_installed() -> None:
+    assert nnft.__version__ == version("nnft")
 
 
 def test_reading_needs_numpy_and_h5py_only(run_file: tuple[Path, set[str]]) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nnft.spec.run import RunSpec
     from nnft.store.analysis_reader import read_analysis
 
+    __version__: str
+
 __all__ = [
     "Action",
     "Closure",
@@ -36,6 +38,7 @@ __all__ = [
     "RunSpec",
     "ScanIndex",
     "StopFlag",
+    "__version__",
     "action",
     "action_density",
     "axioms",
@@ -79,6 +82,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Load a public name at its first use, so that reading a file does not import the samplers."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nnft")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

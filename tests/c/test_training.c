@@ -6,7 +6,7 @@
 enum { MOST = 4, PAD = 8, GROUP = 16 };
 
 typedef struct {
-    int64_t layers, points, kind, dimension, rows[MOST], biased[MOST], trained[MOST];
+    int64_t layers, points, kind, dimension, rows[MOST], biased[MOST], trained[MOST], waves;
 } recipe;
 
 typedef struct {
@@ -50,8 +50,8 @@ static model build(const recipe *r, int whole)
         memcpy(m.header + NNFT_T_LAYER + NNFT_T_NUMBERS * l, numbers, sizeof numbers);
         m.size += up(r->rows[l] * stride, GROUP);
     }
-    const double activation[4] = { 0.5, 0.25, 0.125, 0 };
-    memcpy(m.parameters, activation, sizeof activation);
+    const double activation[4] = { 0.5, 0.25, 0.125, 0 }, none[4] = { 0 }; /* F > 0 makes a network of cosines, waves.h */
+    memcpy(m.parameters, r->kind == NNFT_COS && !r->waves ? none : activation, sizeof activation);
     for (int64_t l = 0; l < L; l++) {
         m.parameters[4 + l] = whole ? 2 : 0.5 + (double)l;
         m.parameters[4 + L + l] = !r->biased[l] ? 0 : whole ? 3 : 0.25 * (double)(l + 1);
@@ -203,6 +203,9 @@ static uint64_t test_differences(void)
             }
             check_differences(&r);
         }
+    const recipe waves = { .layers = 2, .points = 20, .kind = NNFT_COS, .dimension = 2, .rows = { 9, 2 },
+                           .biased = { 1, 0 }, .trained = { 0, 1 }, .waves = 1 };
+    check_differences(&waves);
     return 0;
 }
 
