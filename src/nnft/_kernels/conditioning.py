@@ -15,7 +15,7 @@ import numpy as np
 
 from nnft._kernels.library import compiled, kernels_d, normals_d
 from nnft._kernels.training import WORK
-from nnft._kernels.training_problem import RESTART, aligned
+from nnft._kernels.training_problem import RESTART, scratch
 
 EPSILON = 2.0**-52
 
@@ -120,7 +120,7 @@ def condition_members(
     header, data, targets, ridge = joint
     parameters = problem[1]
     pairs = header[1] * (header[1] + 1) // 2
-    work, packed = aligned(plan[WORK]), np.empty(pairs)
+    work, packed = scratch(plan[WORK]), np.empty(pairs)
     for m in range(theta.shape[0]):
         kernels_d(
             header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data,

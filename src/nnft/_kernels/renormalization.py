@@ -15,7 +15,7 @@ import numpy as np
 from nnft._kernels.fisher_errors import factors_size, relative_errors, summary
 from nnft._kernels.library import compiled, kernels_d, normals_d, outputs_d, readout_moves_d, squared_slopes_d
 from nnft._kernels.training import KEY, MEMBER, WORK
-from nnft._kernels.training_problem import GROUP, LAYER, NUMBERS, aligned
+from nnft._kernels.training_problem import GROUP, LAYER, NUMBERS, aligned, scratch
 
 REFILL = 11
 """Purpose of the numbers that replace sloppy ones."""
@@ -256,7 +256,7 @@ def renormalize(
     """
     fisher, joint, mesh, targets = sets
     marks, cutoffs, shape = flow
-    work, found = aligned(plan[WORK]), aligned(theta.shape[1])
+    work, found = scratch(plan[WORK]), aligned(theta.shape[1])
     header = fisher[0]
     last = LAYER + NUMBERS * (header[0] - 1)
     readout = header[last + 5] != 0

@@ -10,7 +10,8 @@ Common parameters of the ``advance_`` kernels:
     float64[:, :], momenta (members, size) of the underdamped dynamics; not looked at by others.
 ``control, status``
     float64[:, :] (members, CONTROLS), int64[:] (members): 0, or 1 + the steps that a member did before it
-    diverged.
+    diverged. A member works on a copy of its row of ``control``: rows share lines of the cache, which two
+    threads would take from each other at every step.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from nnft._kernels.training import (
 )
 from nnft._kernels.training_batches import RANDOM, batch_shares, fill_order, gather
 from nnft._kernels.training_flow import flow_steps
-from nnft._kernels.training_problem import LAYER, NUMBERS, aligned, gradient, squared_error
+from nnft._kernels.training_problem import LAYER, NUMBERS, aligned, gradient, scratch, squared_error
 from nnft._kernels.training_steps import (
     ADAPT_LOG,
     FIRST_LOSS,
@@ -56,24 +57,33 @@ from nnft._kernels.training_steps import (
 
 
 @compiled()
-def advance_descent(
-    problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
+def advance_on_all_points(
+    problem: Any, plan: Any, numbers: Any, noisy: bool, theta: Any, control: Any, status: Any
 ) -> None:
-    """Gradient descent on all points."""
-    work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    """Steps along the gradient on all points, with noise or without."""
+    work, last = scratch(plan[WORK]), moving_offset(problem, plan)
     where, scales = np.empty(7, dtype=np.int64), np.empty(4)
-    scales_of(numbers, False, scales)
+    scales_of(numbers, noisy, scales)
     for m in range(theta.shape[0]):
         if status[m] == 0:
             inner, place = moving_part(problem, plan, theta[m], work), theta[m, last:]
-            grad = aligned(place.shape[0])
+            grad, own = aligned(place.shape[0]), control[m].copy()
             address = (plan[KEY], plan[MEMBER] + m)
             for step in range(plan[FIRST], plan[LAST] + 1):
-                if diverged(numbers, control[m], gradient(inner, place, work, grad)):
+                if diverged(numbers, own, gradient(inner, place, work, grad)):
                     status[m] = step + 1
                     break
                 if step < plan[LAST]:
                     move(inner, scales, address, step, place, grad, where)
+            control[m] = own
+
+
+@compiled()
+def advance_descent(
+    problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
+) -> None:
+    """Gradient descent on all points."""
+    advance_on_all_points(problem, plan, numbers, False, theta, control, status)
 
 
 @compiled()
@@ -82,7 +92,7 @@ def run_stochastic(problem: Any, plan: Any, numbers: Any, member: int, control: 
     header, parameters, data, columns = problem
     points, batch, per_epoch = header[1], plan[BATCH], plan[PER_EPOCH]
     last = LAYER + NUMBERS * (header[0] - 1)
-    work, grad = aligned(plan[WORK]), aligned(theta.shape[0])
+    work, grad = scratch(plan[WORK]), aligned(theta.shape[0])
     order = np.arange(max(points, per_epoch * batch))
     where, scales = np.empty(7, dtype=np.int64), np.empty(4)
     scales_of(numbers, False, scales)
@@ -119,7 +129,7 @@ def advance_stochastic(
     problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
 ) -> None:
     """Stochastic gradient descent."""
-    work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    work, last = scratch(plan[WORK]), moving_offset(problem, plan)
     for m in range(theta.shape[0]):
         if status[m] == 0:
             inner = moving_part(problem, plan, theta[m], work)
@@ -131,7 +141,7 @@ def advance_flow(
     problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
 ) -> None:
     """Gradient flow until the time that stands last in `numbers`, or some trial steps."""
-    work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    work, last = scratch(plan[WORK]), moving_offset(problem, plan)
     target = numbers[numbers.shape[0] - 1]
     for m in range(theta.shape[0]):
         if status[m] == 0:
@@ -148,20 +158,7 @@ def advance_langevin(
     problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
 ) -> None:
     """Overdamped Langevin dynamics by Euler and Maruyama."""
-    work, last = aligned(plan[WORK]), moving_offset(problem, plan)
-    where, scales = np.empty(7, dtype=np.int64), np.empty(4)
-    scales_of(numbers, True, scales)
-    for m in range(theta.shape[0]):
-        if status[m] == 0:
-            inner, place = moving_part(problem, plan, theta[m], work), theta[m, last:]
-            grad = aligned(place.shape[0])
-            address = (plan[KEY], plan[MEMBER] + m)
-            for step in range(plan[FIRST], plan[LAST] + 1):
-                if diverged(numbers, control[m], gradient(inner, place, work, grad)):
-                    status[m] = step + 1
-                    break
-                if step < plan[LAST]:
-                    move(inner, scales, address, step, place, grad, where)
+    advance_on_all_points(problem, plan, numbers, True, theta, control, status)
 
 
 @compiled()
@@ -169,7 +166,7 @@ def advance_underdamped(
     problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
 ) -> None:
     """Underdamped Langevin dynamics, BAOAB; extra: momenta."""
-    work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    work, last = scratch(plan[WORK]), moving_offset(problem, plan)
     for m in range(theta.shape[0]):
         if status[m] == 0:
             inner, place, velocity = (
@@ -178,21 +175,22 @@ def advance_underdamped(
                 extra[m, last:],
             )
             grad, noise = aligned(place.shape[0]), aligned(place.shape[0])
-            address = (plan[KEY], plan[MEMBER] + m)
+            address, own = (plan[KEY], plan[MEMBER] + m), control[m].copy()
             loss = gradient(inner, place, work, grad)
             for step in range(plan[FIRST], plan[LAST] + 1):
-                if diverged(numbers, control[m], loss):
+                if diverged(numbers, own, loss):
                     status[m] = step + 1
                     break
                 if step < plan[LAST]:
                     loss = underdamped(inner, numbers, address, step, place, velocity, (grad, noise, work))
+            control[m] = own
 
 
 @compiled()
 def run_hamiltonian(problem: Any, plan: Any, numbers: Any, member: int, control: Any, theta: Any) -> Any:
     """Hamiltonian Monte Carlo of one member; 0, or 1 + the steps that it did before it diverged."""
     size = theta.shape[0]
-    work, grad, noise = aligned(plan[WORK]), aligned(size), aligned(size)
+    work, grad, noise = scratch(plan[WORK]), aligned(size), aligned(size)
     buffers = (grad, noise, (aligned(size), aligned(size), aligned(size)), work)
     control[LOSS] = gradient(problem, theta, work, grad)
     for step in range(plan[FIRST], plan[LAST] + 1):
@@ -215,8 +213,9 @@ def advance_hamiltonian(
     problem: Any, plan: Any, numbers: Any, theta: Any, extra: Any, control: Any, status: Any
 ) -> None:
     """Hamiltonian Monte Carlo; with one leapfrog step the Metropolis-adjusted Langevin algorithm."""
-    work, last = aligned(plan[WORK]), moving_offset(problem, plan)
+    work, last = scratch(plan[WORK]), moving_offset(problem, plan)
     for m in range(theta.shape[0]):
         if status[m] == 0:
-            inner = moving_part(problem, plan, theta[m], work)
-            status[m] = run_hamiltonian(inner, plan, numbers, plan[MEMBER] + m, control[m], theta[m, last:])
+            inner, own = moving_part(problem, plan, theta[m], work), control[m].copy()
+            status[m] = run_hamiltonian(inner, plan, numbers, plan[MEMBER] + m, own, theta[m, last:])
+            control[m] = own

@@ -18,6 +18,7 @@ from nnft._kernels.training_problem import (
     decay_energy,
     draw_start,
     gradient,
+    scratch,
     squared_error,
 )
 from nnft._kernels.training_steps import FACTOR, TEMPERATURE
@@ -67,7 +68,7 @@ def observe(problem: Any, sets: Any, plan: Any, numbers: Any, theta: Any, output
     """
     mesh_header, mesh, test_header, test = sets
     header, parameters, data, _ = problem
-    work, grad = aligned(plan[WORK]), aligned(theta.shape[1])
+    work, grad = scratch(plan[WORK]), aligned(theta.shape[1])
     for m in range(theta.shape[0]):
         place = theta[m]
         if numbers[TEMPERATURE] > 0.0:
@@ -127,7 +128,7 @@ def observe_kernels(
         (members, 2): norm of the change over the norm at the start, of both kernels; filled.
     """
     mesh_header, mesh = sets[0], sets[1]
-    work, place = aligned(plan[WORK]), aligned(theta.shape[1])
+    work, place = scratch(plan[WORK]), aligned(theta.shape[1])
     before = np.empty(kernels.shape[1])
     for m in range(theta.shape[0]):
         member, chains = plan[MEMBER] + m, plan[CHAINS]

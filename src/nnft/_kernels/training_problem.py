@@ -43,6 +43,17 @@ def aligned(count: int) -> Any:
 
 
 @compiled()
+def scratch(count: int) -> Any:
+    """Return numbers not yet written that start at a multiple of 64 bytes.
+
+    Room for the C core: writing zeros to what a network may need takes longer than many a network.
+    """
+    raw = np.empty(count + 8)
+    skip = (64 - int(raw.ctypes.data) % 64) % 64 // 8
+    return raw[skip : skip + count]
+
+
+@compiled()
 def weights_size(header: Any) -> Any:
     """Return the length of the array of weights: whole groups of normals for every layer."""
     last = LAYER + NUMBERS * (header[0] - 1)

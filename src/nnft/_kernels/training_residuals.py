@@ -15,7 +15,7 @@ import numpy as np
 from nnft._kernels.library import compiled, dot_d, kernels_d, outputs_d, residual_steps_d
 from nnft._kernels.training import BATCH, BATCH_ORDER, FIRST, KEY, LAST, MEMBER, PER_EPOCH, WORK
 from nnft._kernels.training_batches import RANDOM, batch_shares, fill_order
-from nnft._kernels.training_problem import LAYER, MOBILITY, NUMBERS, aligned, gradient
+from nnft._kernels.training_problem import LAYER, MOBILITY, NUMBERS, aligned, gradient, scratch
 from nnft._kernels.training_steps import FIRST_LOSS, STEP, diverged
 
 
@@ -23,7 +23,7 @@ from nnft._kernels.training_steps import FIRST_LOSS, STEP, diverged
 def residual_kernels(problem: Any, plan: Any, theta: Any, kernels: Any) -> None:
     """Fill kernels (members, P, P) with K of the frozen features of every member."""
     header, parameters, data, columns = problem
-    work, points = aligned(plan[WORK]), header[1]
+    work, points = scratch(plan[WORK]), header[1]
     last = LAYER + NUMBERS * (header[0] - 1)
     first = columns.shape[1] - header[last + 3]
     rate = columns[MOBILITY, first]
@@ -54,7 +54,7 @@ def start_moves(problem: Any, plan: Any, theta: Any, moves: Any) -> None:
     """Fill moves (members, 2 D, P): residuals at the start, and no moves yet."""
     header, parameters, data, _ = problem
     points, padded, outputs = header[1], header[2], moves.shape[1] // 2
-    work, values, targets = aligned(plan[WORK]), np.empty(outputs * points), targets_offset(header)
+    work, values, targets = scratch(plan[WORK]), np.empty(outputs * points), targets_offset(header)
     for m in range(theta.shape[0]):
         outputs_d(
             header.ctypes.data, parameters.ctypes.data, data.ctypes.data, theta[m].ctypes.data,
@@ -74,7 +74,7 @@ def present_readouts(problem: Any, plan: Any, theta: Any, moves: Any, out: Any) 
     """
     header, parameters, data, columns = problem
     points, padded, outputs = header[1], header[2], moves.shape[1] // 2
-    work, values, targets = aligned(plan[WORK]), np.empty(outputs * points), targets_offset(header)
+    work, values, targets = scratch(plan[WORK]), np.empty(outputs * points), targets_offset(header)
     shifted, grad = aligned(data.shape[0]), aligned(theta.shape[1])
     shifted[:] = data
     last = LAYER + NUMBERS * (header[0] - 1)

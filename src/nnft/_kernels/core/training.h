@@ -313,10 +313,16 @@ static void FN(nnft_outputs)(const int64_t *header, const double *parameters, co
 {
     nnft_training t;
     nnft_read_training(header, &t);
-    FN(training_work) w = FN(training_parts)(&t, t.padded, work);
-    FN(forward)(&t, parameters, set, weights, &w, w.delta[0]);
-    for (int64_t i = 0; i < t.outputs; i++)
-        for (int64_t a = 0; a < t.points; a++) outputs[i * t.points + a] = (double)w.delta[0][i * t.padded + a];
+    const int64_t most = nnft_training_block(&t);
+    FN(training_work) w = FN(training_parts)(&t, most, work);
+    for (int64_t block = 0; w.first < t.padded; block++, w.first += w.width) {
+        w.width = 8 * nnft_even_part(t.padded / 8, most / 8, block);
+        w.points = t.points - w.first < w.width ? t.points - w.first : w.width;
+        FN(forward)(&t, parameters, set, weights, &w, w.delta[0]);
+        for (int64_t i = 0; i < t.outputs; i++)
+            for (int64_t a = 0; a < w.points; a++)
+                outputs[i * t.points + w.first + a] = (double)w.delta[0][i * w.width + a];
+    }
 }
 
 /* What replacing numbers of the readout does to the outputs. base: outputs (D x P). A number (o, j) at place
