@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnft._kernels.compile_time import compile_seconds
 from nnft._kernels.library import build_record, most_threads, set_threads
 from nnft.analysis.run import Run, open_run
 from nnft.errors import CardError, EnvironmentRefusal, NumericalError, StoppedEarly
@@ -222,12 +223,17 @@ class Session:
     def _next_slice(self, engine: Any) -> tuple[int, np.ndarray[Any, Any]]:
         """Advance by about SLICE_SECONDS of work in the worker thread."""
         blocks = min(self._slice, self._most_units(engine))
-        begun = time.monotonic()
-        result: tuple[int, np.ndarray[Any, Any]] = self._in_slices(lambda: engine.advance(blocks))
-        seconds = time.monotonic() - begun
-        self._sampling += seconds
+        result, seconds = self._timed_slice(lambda: engine.advance(blocks))
         self._slice = max(1, min(4 * self._slice, int(blocks * SLICE_SECONDS / max(seconds, 1e-6))))
         return result
+
+    def _timed_slice(self, work: Callable[[], Any]) -> tuple[tuple[int, np.ndarray[Any, Any]], float]:
+        """Run `work` in slices; return what it returns and its seconds, without those of compiling."""
+        begun, compiling = time.monotonic(), compile_seconds()
+        result: tuple[int, np.ndarray[Any, Any]] = self._in_slices(work)
+        seconds = time.monotonic() - begun - (compile_seconds() - compiling)
+        self._sampling += seconds
+        return result, seconds
 
     def _engine_in_worker(self) -> Any:
         """Make the engine, which compiles kernels, while signals are served."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,10 +125,7 @@ class TrainSession(Session):
     def _next_slice(self, engine: TrainEngine) -> tuple[int, np.ndarray[Any, Any]]:
         """Advance by about SLICE_SECONDS, or longer where a call costs more than its steps do."""
         steps = self._slice
-        begun = time.monotonic()
-        result: tuple[int, np.ndarray[Any, Any]] = self._in_slices(lambda: engine.advance(steps))
-        seconds = time.monotonic() - begun
-        self._sampling += seconds
+        result, seconds = self._timed_slice(lambda: engine.advance(steps))
         self._least = min(self._least, seconds)
         wanted = SLICE_SECONDS + LONGER * self._least
         grown = int(steps * wanted / max(seconds, 1e-6))
