@@ -39,6 +39,8 @@ def observable_names(plan: RunPlan) -> Names:
     layers = range(1, plan.layers + 1)
     scales = tuple(f"weight_scale_{layer}" for layer in layers)
     virials = tuple(f"virial_{layer}" for layer in layers)
+    if training is not None and training.algorithm not in SAMPLERS:  # a virial is measured in temperatures
+        virials = ()
     if training is not None and training.algorithm == "exact":
         return Names((), (), ("train_error",), ())
     errors = ("train_error", "test_error", "energy")

@@ -131,17 +131,17 @@ class SampleSums:
     def _add_numbers(self, bin_index: int, chosen: IntArray, members: IntArray) -> None:
         """Add scalars, movements and kernels, averaged over the chains of a network."""
         engine, layers, points = self._engine, self._engine.plan.layers, self._engine.plan.points
-        count = 3 + 2 * layers
+        count, named = 3 + 2 * layers, len(engine.names.scalars)
         draws = scaled(engine, self._progress.drawn[:, members, -count:]).mean(axis=0)
-        averaged = [self._per_network(draws)]
+        averaged = [self._per_network(draws[:, :named])]
         if engine.training.algorithm in ADJUSTED:
             averaged.append(self._acceptance(members))
         engine.equilibrium.push(0, bin_index, np.concatenate(averaged, axis=1))
         if engine.observables is None or engine.kernel is None or engine.tangent is None:
             return
         for s, seen in enumerate(self._progress.seen):
-            numbers = seen[members, points : points + count + 2].copy()
-            numbers[:, :count] = scaled(engine, numbers[:, :count])
+            numbers = scaled(engine, seen[members, points : points + count])[:, :named]
+            numbers = np.concatenate([numbers, seen[members, points + count : points + count + 2]], axis=1)
             engine.observables.push(s, bin_index, self._per_network(numbers))
             kernels = self._per_network(seen[members, points + count + 2 :])
             pairs = kernels.shape[1] // 2
