@@ -23,6 +23,7 @@ else:
 # isort: split
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from nnft._kernels.training_problem import decay_energy, gradient
 from nnft.samplers.trained import Schedule, TrainedEnsemble
 from nnft.samplers.training_problem import Moving, TrainingProblem, on_cache_lines
 from nnft.spec.network import NetworkSpec
+from processes import side_by_side
 from training_peers import JaxLangevin, Langevin, Maker, absent, jax, langevin_peers
 
 GOALS = {16: 3.0, 64: 3.0, 256: 1.5}
@@ -132,12 +134,22 @@ def measure(width: int, options: Options) -> tuple[Samples, Samples]:
 
 
 def show_threads(width: int, options: Options) -> None:
-    """Print two threads against one."""
+    """Print two threads against one, and what the same work does in two processes that share nothing."""
     task = problem(width, TEMPERATURE)
-    sides = {name: our_side(task, n, options) for name, n in (("2 threads", 2), ("1 thread", 1))}
-    samples = interleave(sides, options.rounds)
+    with side_by_side(partial(our_side, task, 1, options)) as processes:
+        sides = {name: our_side(task, n, options) for name, n in (("2 threads", 2), ("1 thread", 1))}
+        samples = interleave(sides | {"processes": processes}, options.rounds)
+    together = samples.pop("processes")
+    median = {name: float(np.median(values)) for name, values in samples.items()}
+    limit = float(np.median(together))
+    times, share = limit / median["1 thread"], median["2 threads"] / limit
+    note = (
+        f"a process with one thread on each of {CORES} processors: {figure(limit)}, "
+        f"{times:.3g} times one thread; threads reach {share:.3g} of it"
+    )
     question = f"Langevin, n = {width}: 2 threads against 1"
-    show(compare(question, samples, THREADS_GOAL, options, "gradients/s", ours="2 threads"), options)
+    line = compare(question, samples, THREADS_GOAL, options, "gradients/s", ours="2 threads", note=note)
+    show(line, options)
 
 
 def main() -> None:
