@@ -35,6 +35,12 @@ def test_networks_on_their_way_count_by_their_share(monkeypatch: pytest.MonkeyPa
     assert line(monkeypatch, 32, seconds=20.0) == ""
 
 
+def test_compiling_says_nothing_about_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([5.0, 13.0])
+    monkeypatch.setattr(progress, "compile_seconds", lambda: next(seconds))
+    assert line(monkeypatch, 32) == "nnft: 32 of 64 networks, 1 networks/s, about 32 s left\n"
+
+
 @pytest.mark.parametrize(
     "training", [{"algorithm": "gd", "steps": 50, "step": 0.01}, {"algorithm": "gradient-flow", "time": 2.0}]
 )

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any, Protocol, TextIO
 
+from nnft._kernels.compile_time import compile_seconds
 from nnft.spec.plan_text import time_text
 
 LINE_SECONDS = 30.0
@@ -47,14 +48,16 @@ class Lines:
     def __init__(self, total: int, done: float, stream: TextIO) -> None:
         self._total, self._start_done, self._stream = total, done, stream
         self._start = self._last = time.monotonic()
+        self._compiling = compile_seconds()
 
     def update(self, done: float, relative_error: float | None) -> None:
-        """Write a line if the last one is old."""
+        """Write a line if the last one is old; what was spent on compiling says nothing about the rest."""
         now = time.monotonic()
         if now - self._last < LINE_SECONDS:
             return
         self._last = now
-        rate = (done - self._start_done) / (now - self._start)
+        working = now - self._start - (compile_seconds() - self._compiling)
+        rate = (done - self._start_done) / max(working, 1e-9)
         speed = ""
         if rate > 0.0:
             left = (self._total - done) / rate
