@@ -21,6 +21,7 @@ from nnft.samplers.fisher_directions import directions_of_rows
 from nnft.samplers.point_sets import PointSet
 from nnft.samplers.renormalized import BASES, Flowed
 from nnft.samplers.trained import TrainedEnsemble
+from nnft.samplers.training_problem import working_room
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -118,7 +119,7 @@ class ConditionalFlow(DirectionFlow):
 
     def _follow(self, theta: FloatArray, member: int, out: Flowed, sets: Sets) -> None:
         """Fill the flow of one member; NaN is left where its features are not finite."""
-        work = self._work_room()
+        work = working_room(self._work)
         fisher = self._factors(theta, sets[0], work)[0][0].T
         features = self._features(theta, sets[1], work)
         if not (np.isfinite(fisher).all() and np.isfinite(features).all()):

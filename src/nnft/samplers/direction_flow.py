@@ -13,7 +13,7 @@ from nnft.samplers.fisher_directions import Directions, directions_of_factors, d
 from nnft.samplers.point_sets import PointSet
 from nnft.samplers.renormalized import Flowed, Renormalization
 from nnft.samplers.trained import TrainedEnsemble
-from nnft.samplers.training_problem import TrainingProblem, on_cache_lines
+from nnft.samplers.training_problem import TrainingProblem, on_cache_lines, working_room
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -103,7 +103,7 @@ class DirectionFlow(Renormalization):
 
     def _follow(self, theta: FloatArray, member: int, out: Flowed, sets: Sets) -> None:
         """Fill the flow of one member; NaN is left where its derivatives are not finite."""
-        work = self._work_room()
+        work = working_room(self._work)
         blocks = self.blocks(theta, sets[0], work)
         if not blocks:
             return
@@ -122,9 +122,6 @@ class DirectionFlow(Renormalization):
                 self._look(numbers, sets, work, out.outputs[r, c], out.errors[r, c], kernel)
                 if out.squares is not None:
                     out.squares[r, c] = np.sum(numbers[self._readout] ** 2)
-
-    def _work_room(self) -> FloatArray:
-        return on_cache_lines(np.zeros(self._work))
 
     def _replace(self, member: int, group: int, out: FloatArray) -> None:
         """Draw what replaces the chosen numbers, as `Renormalization` does."""
@@ -203,7 +200,7 @@ class DirectionFlow(Renormalization):
     def spectrum(self, theta: FloatArray, member: int = 0) -> FloatArray:
         """Return the positive information of all directions of one member."""
         fisher = next(self._networks(member, 0, 1))[2][0]
-        blocks = self.blocks(theta, fisher, self._work_room())
+        blocks = self.blocks(theta, fisher, working_room(self._work))
         parts = [block.directions.values.ravel() for block in blocks]
         return np.concatenate([*parts, np.zeros(0)])
 

@@ -18,7 +18,7 @@ from nnft._kernels import renormalization, training
 from nnft.errors import UsageError
 from nnft.samplers.point_sets import NetworkPoints, PointSet
 from nnft.samplers.trained import TrainedEnsemble
-from nnft.samplers.training_problem import TrainingProblem, on_cache_lines
+from nnft.samplers.training_problem import TrainingProblem, on_cache_lines, working_room
 
 FloatArray = npt.NDArray[np.float64]
 FILLS = ("prior", "zero", "gaussian", "conditional")
@@ -229,7 +229,7 @@ class Renormalization:
         See `TrainingProblem.layers`; infinite for layers that are not chosen.
         """
         found = np.empty_like(theta)
-        work = np.zeros(self._work)
+        work = working_room(self._work)
         arrays = self.ensemble.problem.arrays
         fisher = next(self._networks(member, 0, 1))[2][0]
         renormalization.information(arrays, fisher, self._marks, theta, work, found)

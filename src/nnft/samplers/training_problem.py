@@ -179,11 +179,16 @@ class TrainingProblem:
         return found
 
 
+def working_room(count: int) -> FloatArray:
+    """Return `count` numbers not yet written that start at a multiple of 64 bytes."""
+    raw = np.empty(count + 8)
+    skip = -(raw.ctypes.data // 8) % 8
+    return raw[skip : skip + count]
+
+
 def on_cache_lines(array: FloatArray) -> FloatArray:
     """Return a C-contiguous copy that starts at a multiple of 64 bytes."""
-    raw = np.empty(array.size + 8)
-    skip = -(raw.ctypes.data // 8) % 8
-    copy = raw[skip : skip + array.size].reshape(array.shape)
+    copy = working_room(array.size).reshape(array.shape)
     copy[...] = array
     return copy
 

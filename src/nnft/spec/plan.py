@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nnft.spec.flow_cost import flow_seconds
 from nnft.spec.given import given_bytes, given_notes
 from nnft.spec.resolve import Resolution
 from nnft.spec.run import RunSpec
@@ -126,9 +127,17 @@ def plan_run(spec: RunSpec) -> RunPlan:
         snapshot_bytes=SNAPSHOT_OVERHEAD + accumulators + flow + tables // 2 + given,
         fields_networks=kept,
         fields_bytes=fields,
-        seconds=networks * resolution.seconds_per_network,
+        seconds=networks * (resolution.seconds_per_network + _flow_seconds(spec, points)),
         notes=_notes(spec, resolution, blocks),
     )
+
+
+def _flow_seconds(spec: RunSpec, mesh_points: int) -> float:
+    """Seconds of the flow of all chains of a network."""
+    training, flow = spec.resolution.training, spec.flow_resolution
+    if training is None or flow is None:
+        return 0.0
+    return training.chains * flow_seconds(spec.network, flow, mesh_points, spec.dataset().shape)
 
 
 def _data_bytes(spec: RunSpec) -> int:
