@@ -27,7 +27,7 @@ from fault import Fault
 from faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("src", "tests", "data", "setup.py", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
+COPIED = ("src", "tests", "data", "docs", "setup.py", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
 TESTS_FAILED = 1  # exit code of pytest; others mean that nothing was tested
 FLAGS = "-std=gnu11 -O1 -fPIC -ffp-contract=off -fno-math-errno -fvisibility=hidden -Wno-psabi"
 KERNELS = "src/nnft/_kernels"

@@ -276,8 +276,8 @@ TRAINING_KERNEL_FAULTS = [
     Fault(
         "chains of a network share their proposals",
         "_kernels/training_advance.py",
-        "run_hamiltonian(inner, plan, numbers, plan[MEMBER] + m, control[m], theta[m, last:])",
-        "run_hamiltonian(inner, plan, numbers, (plan[MEMBER] + m) // 2, control[m], theta[m, last:])",
+        "run_hamiltonian(inner, plan, numbers, plan[MEMBER] + m, own, theta[m, last:])",
+        "run_hamiltonian(inner, plan, numbers, (plan[MEMBER] + m) // 2, own, theta[m, last:])",
         "kernels/test_training_steps.py::test_hamiltonian",
     ),
     Fault(
