@@ -48,6 +48,6 @@ def test_virials_are_those_of_samplers(algorithm: str) -> None:
     found = engine.observables
     assert found is not None
     means = {name: found.result(name).mean for name in names.moving}
-    assert means["kernel_movement"][0] == means["tangent_movement"][0] == 0.0  # at their places in the columns
+    assert means["kernel_movement"][0] == means["tangent_movement"][0] == 0.0  # in their columns
     assert means["kernel_movement"][-1] > 0.0
     assert means["weight_scale_1"][-1] > 0.0
